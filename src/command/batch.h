@@ -1,0 +1,49 @@
+/* A batch: what one connection asks in one turn. It is the whole boundary between sessions and execution.
+ *
+ * A connection has at most one batch under way and reads nothing more until it is back, so replies keep the order of the
+ * requests, whatever had to wait, and a client that pipelines without reading is throttled by itself. The executor works
+ * through the messages in order and gives the batch back when all are done, or earlier when the reply bytes reach
+ * BATCH_REPLY_LIMIT; the session encodes what is executed and submits the same batch again for the rest. A message that
+ * cannot be executed yet parks its batch: the executor keeps it and tries again at its next turn. */
+#ifndef DIGLOT_COMMAND_BATCH_H
+#define DIGLOT_COMMAND_BATCH_H
+
+#include "base/buffer.h"
+#include "base/mailbox.h"
+#include "wire/message.h"
+
+#define BATCH_CAPACITY 128
+/* Bytes of values after which a batch is given back before its end; the last value may go beyond. */
+#define BATCH_REPLY_LIMIT (256 * 1024)
+
+struct message {
+    struct request request;
+    struct result result;
+};
+
+struct batch {
+    struct mail mail;     /* first: a batch travels by mail */
+    struct mailbox *home; /* where it goes when it is executed */
+    uint32_t count;       /* messages in it */
+    uint32_t executed;    /* how many of them have a result */
+    uint32_t encoded;     /* how many results have left for the client */
+    bool is_local;        /* no message needs the engine */
+    struct buffer values; /* the bytes of values, referred to by the results' value_offset */
+    struct message messages[BATCH_CAPACITY];
+};
+
+struct batch *batch_new(void);
+void batch_free(struct batch **batch);
+
+/* Makes it empty and ready for use; keeps its memory up to a bound. */
+void batch_reset(struct batch *batch);
+
+static inline bool batch_is_full(const struct batch *batch)
+{
+    return batch->count == BATCH_CAPACITY;
+}
+
+/* Appends a message with result PENDING and everything else zero; the batch must not be full. */
+struct message *batch_add(struct batch *batch);
+
+#endif

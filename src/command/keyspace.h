@@ -1,0 +1,61 @@
+/* The keyspace as commands see it: Redis keys, one open at a time. Implemented by engine/keyspace.c on the module API and
+ * by tests/fake/keyspace.c in memory. Main thread only.
+ *
+ * Every change that goes through here is propagated (AOF, replicas), notifies keyspace events and invalidates WATCH and
+ * client tracking as the RESP command named by `event` would; it does not check whether the engine takes writes now
+ * (engine/gate.h does, before). */
+#ifndef DIGLOT_COMMAND_KEYSPACE_H
+#define DIGLOT_COMMAND_KEYSPACE_H
+
+#include "base/span.h"
+#include "observe/stats.h"
+
+#include <stdint.h>
+
+enum keyspace_kind {
+    KEYSPACE_ABSENT, /* expired keys are absent */
+    KEYSPACE_STRING,
+    KEYSPACE_FOREIGN, /* a key of another type */
+};
+
+enum keyspace_mode {
+    KEYSPACE_READ,
+    KEYSPACE_WRITE, /* opened for a change; opening alone changes and invalidates nothing */
+};
+
+/* No expiry. */
+#define KEYSPACE_NO_EXPIRY (-1)
+
+struct keyspace;
+
+struct keyspace_api {
+    /* Opens a key of database `db`. No other key may be open. */
+    enum keyspace_kind (*open)(struct keyspace *keyspace, int db, struct span key, enum keyspace_mode mode);
+    /* The value of the open string; holds until the key is changed or closed. */
+    struct span (*value)(struct keyspace *keyspace);
+    /* Expiry of the open key, ms since the epoch, or KEYSPACE_NO_EXPIRY. */
+    int64_t (*expiry)(struct keyspace *keyspace);
+    /* Makes the open key a string of these bytes that expires at `expiry`, whatever it was. `value` must not point into
+     * the open value. `event`: "set", "append", "incrby" … */
+    void (*store)(struct keyspace *keyspace, struct span value, int64_t expiry, const char *event);
+    /* Overwrites bytes inside the open string, which must reach beyond them (SETRANGE). */
+    void (*patch)(struct keyspace *keyspace, size_t offset, struct span bytes);
+    /* Removes the open key ("del"). */
+    void (*remove)(struct keyspace *keyspace);
+    /* Changes the open key's expiry ("expire", "persist"). */
+    void (*expire)(struct keyspace *keyspace, int64_t expiry);
+    void (*close)(struct keyspace *keyspace);
+    /* Empties database `db` (FLUSHDB ASYNC). */
+    void (*flush)(struct keyspace *keyspace, int db);
+    /* Visits about `effort` buckets of keys from *cursor on (0 starts); false when the walk has come to its end. Keys
+     * that stay in place during the whole walk are visited at least once. The visitor must not open keys. */
+    bool (*scan)(struct keyspace *keyspace, int db, uint64_t *cursor, size_t effort,
+                 void (*visit)(void *context, struct span key), void *context);
+    void (*facts)(struct keyspace *keyspace, struct engine_facts *facts);
+};
+
+struct keyspace {
+    const struct keyspace_api *api;
+};
+
+#endif

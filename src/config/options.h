@@ -1,0 +1,57 @@
+/* The module's options, each declared once: everything else (engine configs, `stats settings`, the README's table) renders
+ * this list. Values are written by the main thread and read by any. */
+#ifndef DIGLOT_CONFIG_OPTIONS_H
+#define DIGLOT_CONFIG_OPTIONS_H
+
+#include "base/span.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* NUMBER(field, "name", default, least, most, is_live, is_memory, "description") */
+#define OPTIONS_NUMBER(NUMBER)                                                                                            \
+    NUMBER(port, "port", 11211, 0, 65535, false, false, "TCP port of the memcached door; 0 closes it")                    \
+    NUMBER(io_threads, "io-threads", 0, 0, 64, false, false,                                                              \
+           "threads that read, parse and write; 0 lets the engine's own event loop do it")                                \
+    NUMBER(maxconns, "maxconns", 1024, 1, 1000000, true, false, "memcached connections served at once; more are told so and closed") \
+    NUMBER(max_item_size, "max-item-size", 1024 * 1024, 1024, 512 * 1024 * 1024, true, true,                              \
+           "largest item in bytes, counted as memcached does: value, key and about 60 bytes")                             \
+    NUMBER(db, "db", 0, 0, 1000000, false, false, "the engine's database that holds the items")                           \
+    NUMBER(idle_timeout, "idle-timeout", 0, 0, 86400, true, false, "seconds after which a silent connection is closed; 0 never") \
+    NUMBER(write_timeout, "write-timeout", 60, 1, 86400, true, false,                                                     \
+           "seconds after which a client that does not read its replies is dropped")
+
+/* BOOLEAN(field, "name", default, is_live, "description") */
+#define OPTIONS_BOOLEAN(BOOLEAN)                                                                                          \
+    BOOLEAN(flush_all, "flush-all", true, true, "whether flush_all may empty the database")
+
+/* TEXT(field, "name", "default", "description"); never live */
+#define OPTIONS_TEXT(TEXT)                                                                                                \
+    TEXT(bind, "bind", "127.0.0.1 -::1", "addresses to listen on, separated by spaces; one behind a '-' may be missing")  \
+    TEXT(key_prefix, "key-prefix", "", "put before every memcached key to make the engine's key")
+
+#define OPTION_TEXT_MAX 1024
+#define OPTION_KEY_PREFIX_MAX 128
+
+struct options {
+#define NUMBER(field, name, value, least, most, is_live, is_memory, description) _Atomic int64_t field;
+#define BOOLEAN(field, name, value, is_live, description) atomic_bool field;
+#define TEXT(field, name, value, description) char field[OPTION_TEXT_MAX];
+    OPTIONS_NUMBER(NUMBER)
+    OPTIONS_BOOLEAN(BOOLEAN)
+    OPTIONS_TEXT(TEXT)
+#undef NUMBER
+#undef BOOLEAN
+#undef TEXT
+};
+
+/* Sets every option to its default. */
+void options_init(struct options *options);
+
+/* Reads an option that other threads may be reading too. */
+#define option_get(options, field) atomic_load_explicit(&(options)->field, memory_order_relaxed)
+
+/* NULL when the whole set makes sense, else one sentence that says what does not and how to mend it. */
+const char *options_refusal(const struct options *options);
+
+#endif

@@ -1,0 +1,51 @@
+/* A worker owns an epoll set and its connections: accepts, reads, lets sessions decode, submits batches, writes replies.
+ * worker_poll is one turn. Either a thread of its own turns it, or the engine's event loop does (diglot.io-threads 0). */
+#ifndef DIGLOT_NET_WORKER_H
+#define DIGLOT_NET_WORKER_H
+
+#include "base/check.h"
+#include "base/mailbox.h"
+#include "config/options.h"
+#include "observe/clients.h"
+#include "observe/counters.h"
+
+struct worker;
+
+/* What all workers of one server share; outlives them. */
+struct worker_shared {
+    const struct options *options;
+    struct client_list *clients;
+    struct mailbox *executor; /* where batches go to be executed */
+    atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
+};
+
+/* Makes a worker with an epoll set. `completions_bell`: batches come back from another thread, so their mailbox gets a
+ * bell; without it the caller calls worker_collect. NULL with errno set when the kernel refuses. */
+MUST_USE struct worker *worker_new(struct worker_shared *shared, struct counters *counters, bool completions_bell);
+
+/* Closes its connections and listeners. The thread must be stopped and the executor must hold no batch of this worker.
+ * Sets *worker to NULL. */
+void worker_free(struct worker **worker);
+
+/* Becomes readable when a turn has something to do. */
+int worker_descriptor(const struct worker *worker);
+
+/* Accepts on this listening socket, which stays the caller's, and deals the connections out to `peers` in turn (itself
+ * among them). Before the worker is turned. */
+MUST_USE bool worker_listen(struct worker *worker, int listener, const char *address, struct worker **peers, size_t peer_count);
+
+/* One turn: waits up to `timeout_ms` (-1 forever, 0 not at all) for events and handles them. */
+void worker_poll(struct worker *worker, int timeout_ms);
+
+/* Takes the executed batches back: encodes, writes, goes on reading. worker_poll does it by itself where there is a bell. */
+void worker_collect(struct worker *worker);
+
+/* Closes connections whose idle-timeout or write-timeout has passed; cheap when called too often. Part of worker_poll
+ * where there is a bell, else the caller's duty a few times a second. */
+void worker_expire_connections(struct worker *worker);
+
+/* Runs worker_poll in a thread that takes no signals, until worker_stop_thread, which joins it. */
+MUST_USE bool worker_start_thread(struct worker *worker);
+void worker_stop_thread(struct worker *worker);
+
+#endif

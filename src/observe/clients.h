@@ -1,0 +1,39 @@
+/* The list of connected clients, for `stats conns`. Connections come and go rarely compared with requests, so one lock
+ * guards the list; what changes with every request is an atomic inside the entry. */
+#ifndef DIGLOT_OBSERVE_CLIENTS_H
+#define DIGLOT_OBSERVE_CLIENTS_H
+
+#include "base/buffer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define CLIENT_ADDRESS_SIZE 128
+
+struct client_entry {
+    struct client_entry *next;
+    struct client_entry *previous;
+    int descriptor;
+    char address[CLIENT_ADDRESS_SIZE];  /* "tcp:127.0.0.1:4711", terminated */
+    char listening[CLIENT_ADDRESS_SIZE]; /* address of the door that it came through */
+    _Atomic int64_t last_request_ms;    /* wall clock */
+};
+
+struct client_list {
+    pthread_mutex_t lock;
+    struct client_entry first; /* sentinel of a ring */
+    size_t count;
+};
+
+void client_list_init(struct client_list *list);
+void client_list_deinit(struct client_list *list);
+
+/* Any thread. The entry stays its owner's and must be removed before it is freed. */
+void client_list_add(struct client_list *list, struct client_entry *entry);
+void client_list_remove(struct client_list *list, struct client_entry *entry);
+
+/* Appends the clients as pairs (observe/stats.h), at most `most` of them. Any thread. */
+void client_list_render(struct client_list *list, int64_t now_ms, size_t most, struct buffer *output);
+
+#endif

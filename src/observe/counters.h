@@ -1,0 +1,78 @@
+/* Counters, each declared once with its description; `stats`, INFO and metrics are renderings of this list.
+ *
+ * Every thread counts in a set of its own, so that counting is a plain add; readers sum the sets. */
+#ifndef DIGLOT_OBSERVE_COUNTERS_H
+#define DIGLOT_OBSERVE_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* COUNTER(id, "name in stats", is_gauge, "description"); a gauge is not touched by `stats reset`. */
+#define COUNTERS_LIST(COUNTER)                                                                                            \
+    COUNTER(CURR_CONNECTIONS, "curr_connections", true, "memcached connections open now")                                 \
+    COUNTER(TOTAL_CONNECTIONS, "total_connections", false, "memcached connections accepted")                              \
+    COUNTER(REJECTED_CONNECTIONS, "rejected_connections", false, "connections refused because of maxconns")               \
+    COUNTER(SLOW_CONNECTIONS, "slow_connections", false, "connections dropped because they did not read their replies")   \
+    COUNTER(IDLE_KICKS, "idle_kicks", false, "connections closed by idle-timeout")                                        \
+    COUNTER(CMD_GET, "cmd_get", false, "keys asked for by get and gets")                                                  \
+    COUNTER(CMD_SET, "cmd_set", false, "storage commands that came with their value")                                     \
+    COUNTER(CMD_FLUSH, "cmd_flush", false, "flush_all commands")                                                          \
+    COUNTER(CMD_TOUCH, "cmd_touch", false, "touch and gat, per key")                                                      \
+    COUNTER(CMD_META, "cmd_meta", false, "meta commands")                                                                 \
+    COUNTER(GET_HITS, "get_hits", false, "keys found by get, gets, gat and gats")                                         \
+    COUNTER(GET_MISSES, "get_misses", false, "keys not found by get, gets, gat and gats")                                 \
+    COUNTER(DELETE_MISSES, "delete_misses", false, "deletes of keys that were not there")                                 \
+    COUNTER(DELETE_HITS, "delete_hits", false, "deletes that removed an item")                                            \
+    COUNTER(INCR_MISSES, "incr_misses", false, "incr of keys that were not there")                                        \
+    COUNTER(INCR_HITS, "incr_hits", false, "incr that changed an item")                                                   \
+    COUNTER(DECR_MISSES, "decr_misses", false, "decr of keys that were not there")                                        \
+    COUNTER(DECR_HITS, "decr_hits", false, "decr that changed an item")                                                   \
+    COUNTER(CAS_MISSES, "cas_misses", false, "cas on keys that were not there")                                           \
+    COUNTER(CAS_HITS, "cas_hits", false, "cas that stored")                                                               \
+    COUNTER(CAS_BADVAL, "cas_badval", false, "cas whose token no longer held")                                            \
+    COUNTER(TOUCH_HITS, "touch_hits", false, "touch and gat that found their key")                                        \
+    COUNTER(TOUCH_MISSES, "touch_misses", false, "touch and gat that did not")                                            \
+    COUNTER(STORE_TOO_LARGE, "store_too_large", false, "values refused because of max-item-size")                         \
+    COUNTER(STORE_NO_MEMORY, "store_no_memory", false, "values refused because the engine had no memory")                 \
+    COUNTER(AUTH_CMDS, "auth_cmds", false, "authentication attempts")                                                     \
+    COUNTER(AUTH_ERRORS, "auth_errors", false, "authentication attempts that failed")                                     \
+    COUNTER(BYTES_READ, "bytes_read", false, "bytes received from memcached clients")                                     \
+    COUNTER(BYTES_WRITTEN, "bytes_written", false, "bytes sent to memcached clients")                                     \
+    COUNTER(TOTAL_ITEMS, "total_items", false, "items stored through the memcached door")
+
+enum counter_id {
+#define COUNTER(id, name, is_gauge, description) COUNTER_##id,
+    COUNTERS_LIST(COUNTER)
+#undef COUNTER
+    COUNTERS
+};
+
+/* One thread's counters: only that thread adds, any thread reads. */
+struct counters {
+    _Atomic uint64_t values[COUNTERS];
+};
+
+static inline void counter_add(struct counters *counters, enum counter_id id, uint64_t amount)
+{
+    uint64_t value = atomic_load_explicit(&counters->values[id], memory_order_relaxed);
+    atomic_store_explicit(&counters->values[id], value + amount, memory_order_relaxed);
+}
+
+/* All sets of the program, and what `stats reset` takes off them. */
+struct counter_board {
+    struct counters *sets;
+    size_t set_count;
+    uint64_t baseline[COUNTERS]; /* main thread only */
+};
+
+void counter_board_init(struct counter_board *board, size_t set_count);
+void counter_board_deinit(struct counter_board *board);
+
+/* The sum over all sets since the last reset. Main thread. */
+uint64_t counter_board_read(const struct counter_board *board, enum counter_id id);
+
+/* Starts every counter that is not a gauge at 0 again. Main thread. */
+void counter_board_reset(struct counter_board *board);
+
+#endif

@@ -1,0 +1,40 @@
+/* memcached's `stats`: renderings of the counters, the options and what the engine knows. Main thread. */
+#ifndef DIGLOT_OBSERVE_STATS_H
+#define DIGLOT_OBSERVE_STATS_H
+
+#include "base/buffer.h"
+#include "config/options.h"
+#include "observe/clients.h"
+#include "observe/counters.h"
+
+#include <stdint.h>
+
+/* What the engine knows of itself; 0 where it does not say. */
+struct engine_facts {
+    uint64_t used_memory;  /* bytes */
+    uint64_t maxmemory;    /* bytes, 0 unlimited */
+    uint64_t keys;         /* in the items' database */
+    uint64_t evicted_keys; /* since start */
+    uint64_t expired_keys; /* since start */
+    const char *version;   /* "redis 7.0.15" */
+};
+
+struct stats_sources {
+    struct counter_board *board;
+    struct client_list *clients;
+    const struct options *options;
+    int64_t started_ms; /* wall clock */
+};
+
+/* A pair is its name and its value, each ended by a NUL. */
+void stats_add_text(struct buffer *output, const char *name, const char *value);
+void stats_add_u64(struct buffer *output, const char *name, uint64_t value);
+
+/* Appends the pairs of a group; the empty group is the general one. False when there is no such group. */
+bool stats_render(const struct stats_sources *sources, const struct engine_facts *facts, struct span group,
+                  int64_t now_ms, struct buffer *output);
+
+/* Takes the first pair off *pairs; false at the end. */
+bool stats_next_pair(struct span *pairs, struct span *name, struct span *value);
+
+#endif

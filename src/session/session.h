@@ -1,0 +1,44 @@
+/* A session: one client's conversation, from bytes to batches and back. No sockets here.
+ *
+ * The connection feeds input bytes to session_decode, which fills a batch; the batch is executed (or not, when every
+ * message is local), and session_encode turns the results into output bytes. One thread at a time. */
+#ifndef DIGLOT_SESSION_SESSION_H
+#define DIGLOT_SESSION_SESSION_H
+
+#include "base/buffer.h"
+#include "command/batch.h"
+#include "config/options.h"
+#include "observe/counters.h"
+
+struct session {
+    const struct options *options;
+    struct counters *counters; /* of the thread that turns this session */
+    size_t swallow;            /* bytes of a refused value still to be skipped */
+    struct request get;        /* the multiget that is being cut into messages … */
+    struct span get_keys;      /* … and its keys that are not in a batch yet */
+    bool in_get;
+    bool is_closing; /* nothing more is decoded */
+};
+
+enum session_verdict {
+    SESSION_NEEDS_INPUT, /* the batch is empty and the input holds no whole request */
+    SESSION_HAS_BATCH,   /* the batch holds at least one message */
+    SESSION_CLOSES,      /* the batch is empty and nothing more will come */
+};
+
+void session_init(struct session *session, const struct options *options, struct counters *counters);
+
+/* Consumes requests from `input` until the batch is full, the input holds no whole request more, or the peer is to be
+ * dropped behind what is in the batch. `batch` must be empty (batch_reset). Its spans point into `input`, which must not
+ * be reserved, appended to or reset until session_encode has seen the whole batch. */
+enum session_verdict session_decode(struct session *session, struct buffer *input, struct batch *batch);
+
+/* Appends the replies of the messages that are executed and not yet encoded, until `output` holds `limit` bytes or more;
+ * batch->encoded says how far it came. A local message counts as executed once those before it are. Returns false once
+ * the connection must be closed behind the output. */
+bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit);
+
+/* True while requests or keys may be left that need no further input. */
+bool session_has_more(const struct session *session, const struct buffer *input);
+
+#endif

@@ -1,0 +1,45 @@
+/* memcached's classic text protocol: bytes ⇄ messages. Pure functions, no allocation, any thread.
+ * Source: memcached-protocol, "Classic text"; where versions differ, memcached 1.6.18's bytes
+ * (docs/decisions/0001-oracle.md). */
+#ifndef DIGLOT_WIRE_ASCII_H
+#define DIGLOT_WIRE_ASCII_H
+
+#include "base/buffer.h"
+#include "wire/message.h"
+
+#define ASCII_KEY_MAX 250
+/* A line that goes on for longer without a newline closes the connection, unless it is a get. */
+#define ASCII_LINE_MAX 2048
+/* The same for get, gets, gat and gats lines (memcached has no bound). */
+#define ASCII_GET_LINE_MAX (1024 * 1024)
+
+struct ascii_limits {
+    size_t max_item_size; /* bytes, counted as memcached counts an item (item/size.h) */
+};
+
+enum ascii_status {
+    ASCII_PARTIAL, /* more bytes are needed; nothing was consumed */
+    ASCII_REQUEST, /* `consumed` bytes made one request */
+    ASCII_CLOSE,   /* the peer must be dropped without an answer */
+};
+
+struct ascii_decoded {
+    struct request request;
+    size_t consumed; /* bytes of the input that this request took */
+    size_t swallow;  /* bytes behind them that the session must skip, now or when they come */
+    /* get, gets, gat, gats: all keys, as they stood in the line; every one is checked. request.key is not set.
+     * Walk them with ascii_next_key; the request of the last one has ends_reply set by the session. */
+    struct span keys;
+};
+
+/* Decodes the first request of `input`. A storage request is PARTIAL until its whole value is there. */
+enum ascii_status ascii_decode(struct span input, const struct ascii_limits *limits, struct ascii_decoded *decoded);
+
+/* Moves the first key from *keys to *key; false when none is left. */
+bool ascii_next_key(struct span *keys, struct span *key);
+
+/* Appends the reply to `request` in memcached's words. `values` are the value bytes of the batch. Nothing is appended
+ * for a quiet request, nor for a get that missed. */
+void ascii_encode(const struct request *request, const struct result *result, struct span values, struct buffer *output);
+
+#endif
