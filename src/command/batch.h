@@ -24,6 +24,7 @@ struct message {
 struct batch {
     struct mail mail;     /* first: a batch travels by mail */
     struct mailbox *home; /* where it goes when it is executed */
+    void *owner;          /* whose it is there; of no concern to the executor */
     uint32_t count;       /* messages in it */
     uint32_t executed;    /* how many of them have a result */
     uint32_t encoded;     /* how many results have left for the client */
@@ -41,6 +42,13 @@ void batch_reset(struct batch *batch);
 static inline bool batch_is_full(const struct batch *batch)
 {
     return batch->count == BATCH_CAPACITY;
+}
+
+/* True when the next reply can be encoded: it is executed, or nobody executes it and it has come to its turn. */
+static inline bool batch_is_due(const struct batch *batch)
+{
+    return batch->encoded < batch->count
+           && (batch->encoded < batch->executed || request_is_local(batch->messages[batch->encoded].request.op));
 }
 
 /* Appends a message with result PENDING and everything else zero; the batch must not be full. */

@@ -1,0 +1,46 @@
+#include "command/batch.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+/* What an empty batch keeps of its value memory: enough that ordinary batches never allocate. */
+#define BATCH_VALUES_KEPT (64 * 1024)
+
+struct batch *batch_new(void)
+{
+    struct batch *batch = check_malloc(sizeof(*batch));
+    batch->home = NULL;
+    batch->owner = NULL;
+    buffer_init(&batch->values);
+    batch_reset(batch);
+    return batch;
+}
+
+void batch_free(struct batch **batch)
+{
+    if (*batch == NULL) {
+        return;
+    }
+    buffer_deinit(&(*batch)->values);
+    free(*batch);
+    *batch = NULL;
+}
+
+void batch_reset(struct batch *batch)
+{
+    batch->mail = (struct mail){NULL};
+    batch->count = 0;
+    batch->executed = 0;
+    batch->encoded = 0;
+    batch->is_local = false;
+    buffer_reset(&batch->values, BATCH_VALUES_KEPT);
+}
+
+struct message *batch_add(struct batch *batch)
+{
+    CHECK(!batch_is_full(batch));
+    struct message *message = &batch->messages[batch->count++];
+    *message = (struct message){.result = {.status = RESULT_PENDING}};
+    return message;
+}

@@ -1,0 +1,43 @@
+/* What each request does to an item. Sees messages and the keyspace, never bytes or sockets. Main thread only. */
+#ifndef DIGLOT_COMMAND_COMMAND_H
+#define DIGLOT_COMMAND_COMMAND_H
+
+#include "base/buffer.h"
+#include "command/flag_ledger.h"
+#include "command/keyspace.h"
+#include "config/options.h"
+#include "item/version.h"
+#include "observe/counters.h"
+#include "wire/message.h"
+
+/* Everything that executing needs; the parts belong to the caller. */
+struct command_context {
+    struct keyspace *keyspace;
+    struct flag_ledger *ledger;
+    struct version_clock *versions;
+    struct counters *counters; /* of the main thread */
+    const struct options *options;
+    const struct stats_sources *stats;
+    int db;
+    struct span key_prefix;
+    int64_t now_ms;      /* wall clock of this turn */
+    int64_t flush_at_ms; /* when a delayed flush_all is due; 0: none */
+    struct buffer scratch;
+    char key[OPTION_KEY_PREFIX_MAX + 256]; /* the key at hand, prefix included */
+};
+
+void command_context_init(struct command_context *context);
+void command_context_deinit(struct command_context *context);
+
+/* Executes one request that is not local. Value bytes are appended to `values`. A request that writes must have passed the
+ * engine's gate. No key may be open, none is open afterwards. */
+void command_execute(struct command_context *context, const struct request *request, struct result *result,
+                     struct buffer *values);
+
+/* Does a flush_all that was asked for earlier and is due; writing must be possible. */
+void command_flush_when_due(struct command_context *context);
+
+/* True when a delayed flush_all is due. */
+bool command_flush_is_due(const struct command_context *context);
+
+#endif

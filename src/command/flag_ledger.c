@@ -1,0 +1,229 @@
+#include "command/flag_ledger.h"
+
+#include "base/check.h"
+#include "command/flag_ledger_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LEDGER_PREFIX SPAN("diglot:flags:")
+
+/* Finds for each slot the first tag, counting in base 36, whose hash is the slot. */
+static void find_tags(struct flag_ledger *ledger)
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    size_t missing = HASH_SLOTS;
+    for (uint32_t number = 0; missing > 0; number++) {
+        char reversed[TAG_SIZE], tag[TAG_SIZE];
+        size_t size = 0;
+        for (uint32_t rest = number; size == 0 || rest > 0; rest /= 36) reversed[size++] = digits[rest % 36];
+        for (size_t i = 0; i < size; i++) tag[i] = reversed[size - 1 - i];
+        char *slot_tag = ledger->tags[hash_slot(span_of(tag, size))];
+        if (slot_tag[0]) continue;
+        memcpy(slot_tag, tag, size);
+        slot_tag[size] = '\0';
+        missing--;
+    }
+}
+
+struct flag_ledger *flag_ledger_new(struct keyspace *keyspace, int databases)
+{
+    struct flag_ledger *ledger = check_calloc(1, sizeof *ledger);
+    ledger->keyspace = keyspace;
+    ledger->databases = databases;
+    ledger->is_primary = true;
+    buffer_init(&ledger->scratch);
+    buffer_init(&ledger->found);
+    find_tags(ledger);
+    return ledger;
+}
+
+void flag_ledger_free(struct flag_ledger **ledger)
+{
+    if (!*ledger) return;
+    slot_map_deinit(&(*ledger)->slots);
+    buffer_deinit(&(*ledger)->scratch);
+    buffer_deinit(&(*ledger)->found);
+    free((*ledger)->notes);
+    free(*ledger);
+    *ledger = NULL;
+}
+
+void flag_ledger_set_role(struct flag_ledger *ledger, bool is_primary, bool is_writable)
+{
+    ledger->is_primary = is_primary;
+    ledger->is_writable = is_primary && is_writable;
+    if (!is_primary) ledger->note_count = 0;
+}
+
+bool flag_ledger_has_work(const struct flag_ledger *ledger)
+{
+    return ledger->note_count > 0 || ledger->slots.poisoned > 0;
+}
+
+struct span ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE])
+{
+    int size = snprintf(name, LEDGER_NAME_SIZE, "diglot:flags:{%s}", ledger->tags[slot]);
+    return span_of(name, (size_t)size);
+}
+
+bool flag_ledger_reserves(struct span name)
+{
+    return span_starts_with(name, LEDGER_PREFIX);
+}
+
+bool flag_ledger_owns(const struct flag_ledger *ledger, const struct item_key *key)
+{
+    char name[LEDGER_NAME_SIZE];
+    return flag_ledger_reserves(key->name) && span_equal(key->name, ledger_name(ledger, key->slot, name));
+}
+
+static enum keyspace_kind open_ledger(struct flag_ledger *ledger, int db, uint16_t slot, enum keyspace_mode mode)
+{
+    char name[LEDGER_NAME_SIZE];
+    return ledger->keyspace->api->open(ledger->keyspace, db, ledger_name(ledger, slot, name), mode);
+}
+
+/* Looks up what is not known of a slot. A key in the ledger's place that is no ledger counts as its loss. */
+static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    struct slot_states *states = slot_map_database(&ledger->slots, db);
+    if (states->ledger[slot] != SLOT_UNKNOWN) return states->ledger[slot];
+
+    const struct keyspace_api *api = ledger->keyspace->api;
+    enum keyspace_kind kind = open_ledger(ledger, db, slot, KEYSPACE_READ);
+    bool is_valid = kind == KEYSPACE_STRING && ledger_is_valid(api->value(ledger->keyspace));
+    api->close(ledger->keyspace);
+
+    if (kind == KEYSPACE_ABSENT)
+        states->ledger[slot] = SLOT_EMPTY;
+    else if (is_valid)
+        states->ledger[slot] = SLOT_PRESENT;
+    else
+        flag_ledger_note_ledger_lost(ledger, db, slot);
+    return states->ledger[slot];
+}
+
+bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, struct ledger_record *record)
+{
+    *record = (struct ledger_record){0};
+    enum slot_ledger state = resolve_slot(ledger, place.db, place.slot);
+    if (slot_map_is_lost(&ledger->slots, place.db, place.slot, place.hash)) return false;
+    if (state != SLOT_PRESENT) return true;
+
+    const struct keyspace_api *api = ledger->keyspace->api;
+    if (open_ledger(ledger, place.db, place.slot, KEYSPACE_READ) == KEYSPACE_STRING)
+        ledger_find(api->value(ledger->keyspace), place.hash, record);
+    api->close(ledger->keyspace);
+    return !(record->marks & LEDGER_LOST);
+}
+
+/* Puts a record into the open ledger string, or makes the string. */
+static void put_record(struct flag_ledger *ledger, enum keyspace_kind kind, const struct ledger_record *record)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    struct span table = kind == KEYSPACE_STRING ? api->value(ledger->keyspace) : SPAN("");
+    char bytes[LEDGER_RECORD_SIZE];
+    ledger_encode(record, bytes);
+
+    size_t offset;
+    if (ledger_is_valid(table) && ledger_place(table, record->hash, &offset)) {
+        api->patch(ledger->keyspace, offset, span_of(bytes, sizeof bytes));
+        return;
+    }
+    struct buffer *rebuilt = &ledger->scratch;
+    buffer_reset(rebuilt, 64 * 1024);
+    ledger_rebuild(table, rebuilt);
+    CHECK(ledger_place(buffer_content(rebuilt), record->hash, &offset));
+    memcpy(rebuilt->data + rebuilt->begin + offset, bytes, sizeof bytes);
+    api->store(ledger->keyspace, buffer_content(rebuilt), KEYSPACE_NO_EXPIRY, "set");
+}
+
+void ledger_write_record(struct flag_ledger *ledger, struct item_place place, uint32_t flags, uint32_t marks)
+{
+    enum slot_ledger state = resolve_slot(ledger, place.db, place.slot);
+    bool clears = flags == 0 && marks == 0;
+    if (state != SLOT_PRESENT && clears) return;
+
+    const struct keyspace_api *api = ledger->keyspace->api;
+    enum keyspace_kind kind = open_ledger(ledger, place.db, place.slot, KEYSPACE_WRITE);
+    struct ledger_record present = {0};
+    if (kind == KEYSPACE_STRING) ledger_find(api->value(ledger->keyspace), place.hash, &present);
+    if (present.flags != flags || present.marks != marks) {
+        put_record(ledger, kind, &(struct ledger_record){place.hash, flags, marks});
+        slot_map_database(&ledger->slots, place.db)->ledger[place.slot] = SLOT_PRESENT;
+    }
+    api->close(ledger->keyspace);
+}
+
+bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t *flags)
+{
+    struct item_place place = {db, key->slot, key->hash};
+    if (ledger->note_count > 0) {
+        flag_ledger_settle(ledger);
+        if (ledger_has_note(ledger, place)) return false;
+    }
+    struct ledger_record record;
+    bool is_known = ledger_read_record(ledger, place, &record);
+    *flags = record.flags;
+    return is_known;
+}
+
+void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t flags)
+{
+    flag_ledger_settle(ledger);
+    slot_map_rescue(&ledger->slots, db, key);
+    ledger_write_record(ledger, (struct item_place){db, key->slot, key->hash}, flags, 0);
+}
+
+static void drop_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) != KEYSPACE_ABSENT) api->remove(ledger->keyspace);
+    api->close(ledger->keyspace);
+    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_EMPTY;
+}
+
+/* A copy from a database that nobody told us: only where no database has flags for the key they are known to be none. */
+static bool any_db_has_record(struct flag_ledger *ledger, struct item_place from, struct ledger_record *record)
+{
+    bool has_record = false;
+    for (from.db = 0; from.db < ledger->databases; from.db++)
+        has_record |= !ledger_read_record(ledger, from, record) || record->flags || record->marks;
+    *record = (struct ledger_record){0};
+    return has_record;
+}
+
+/* The flags of `from` become those of `item`. */
+static void carry_flags(struct flag_ledger *ledger, const struct note *note)
+{
+    struct ledger_record record;
+    bool is_known = note->from.db == ANY_DB ? !any_db_has_record(ledger, note->from, &record)
+                                            : ledger_read_record(ledger, note->from, &record);
+    ledger_write_record(ledger, note->item, record.flags, is_known ? record.marks : record.marks | LEDGER_LOST);
+    if (note->kind == NOTE_MOVE) ledger_write_record(ledger, note->from, 0, 0);
+}
+
+void ledger_settle_note(struct flag_ledger *ledger, const struct note *note)
+{
+    switch (note->kind) {
+    case NOTE_OVERWRITE: ledger_write_record(ledger, note->item, 0, 0); break;
+    case NOTE_MOVE:
+    case NOTE_COPY: carry_flags(ledger, note); break;
+    case NOTE_UNKNOWN: ledger_write_record(ledger, note->item, 0, LEDGER_LOST); break;
+    case NOTE_DROP_LEDGER: drop_ledger(ledger, note->item.db, note->item.slot); break;
+    }
+}
+
+/* Settling may itself bring in notes (a ledger that expires when it is opened), so the end is looked at anew each time. */
+void flag_ledger_settle(struct flag_ledger *ledger)
+{
+    if (ledger->note_count == 0 || !ledger->is_writable || ledger->is_settling) return;
+    ledger->is_settling = true;
+    for (size_t i = 0; i < ledger->note_count; i++) {
+        struct note note = ledger->notes[i];
+        ledger_settle_note(ledger, &note);
+    }
+    ledger->note_count = 0;
+    ledger->is_settling = false;
+}

@@ -1,0 +1,68 @@
+/* The flag ledger: where the flags of items are kept whose flags are not 0. docs/flags.md tells the whole idea.
+ *
+ * Flags live beside the values, in one plain Redis string per hash slot and database named diglot:flags:{tag}, written
+ * through the keyspace, so that they are persisted, replicated, dumped and moved with their slot like any key. Law 2: a lost
+ * flag is a miss, never a wrong flag. What RESP commands do to items is noted when the engine tells of it and settled before
+ * the next read or write here; nothing is written inside an event. Main thread only. */
+#ifndef DIGLOT_COMMAND_FLAG_LEDGER_H
+#define DIGLOT_COMMAND_FLAG_LEDGER_H
+
+#include "command/keyspace.h"
+#include "item/key.h"
+
+struct flag_ledger;
+
+/* `databases`: how many the engine has. */
+struct flag_ledger *flag_ledger_new(struct keyspace *keyspace, int databases);
+void flag_ledger_free(struct flag_ledger **ledger);
+
+/* What the server is now. A replica follows the ledger strings that its primary writes: it takes no notes and writes
+ * nothing. A primary may have to put off writing for a while (is_writable false). */
+void flag_ledger_set_role(struct flag_ledger *ledger, bool is_primary, bool is_writable);
+
+/* True when settling or sweeping has something to do. */
+bool flag_ledger_has_work(const struct flag_ledger *ledger);
+
+/* The flags of an item, if it exists. False: they are lost, and the item must answer as a miss. No key may be open. */
+bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t *flags);
+
+/* The item was written anew with these flags, or removed (flags 0). Must be writable; no key may be open. */
+void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t flags);
+
+/* Does what events left to be done, as far as it may be written. No key may be open. */
+void flag_ledger_settle(struct flag_ledger *ledger);
+
+/* Removes some of the items whose flags are lost. True while there is more to do. No key may be open. */
+bool flag_ledger_sweep(struct flag_ledger *ledger);
+
+/* True when the key is the ledger string of a slot. */
+bool flag_ledger_owns(const struct flag_ledger *ledger, const struct item_key *key);
+/* True when memcached clients must keep off this key, because it is or looks like a ledger's. */
+bool flag_ledger_reserves(struct span name);
+
+/* What events tell. These may be called while a key is open, and write nothing. */
+
+/* A key came into being ("new"), by whatever command. */
+void flag_ledger_note_new(struct flag_ledger *ledger, int db, const struct item_key *key);
+/* A key was written anew by RESP, or removed: no flags. */
+void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key);
+/* A key was renamed or moved, or copied: the flags go along. */
+void flag_ledger_note_move(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
+                           const struct item_key *to);
+void flag_ledger_note_copy(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
+                           const struct item_key *to);
+/* A key was copied from this one, in a database that is not known. */
+void flag_ledger_note_copy_from_any_db(struct flag_ledger *ledger, const struct item_key *from, int to_db,
+                                       const struct item_key *to);
+/* A key was copied from nobody knows where. */
+void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct item_key *key);
+/* A ledger string was lost or written by a stranger. */
+void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t slot);
+/* A ledger string was written by our primary, or came with its slot. */
+void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_t slot);
+void flag_ledger_note_emptied(struct flag_ledger *ledger, int db);
+void flag_ledger_note_swapped(struct flag_ledger *ledger, int first, int second);
+/* Everything was loaded anew. */
+void flag_ledger_note_loaded(struct flag_ledger *ledger);
+
+#endif

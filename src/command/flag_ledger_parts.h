@@ -1,0 +1,74 @@
+/* What the files of the flag ledger share: flag_ledger.c (reading and writing), ledger_notes.c (events), ledger_sweep.c
+ * (lost flags). Nobody else includes this. */
+#ifndef DIGLOT_COMMAND_FLAG_LEDGER_PARTS_H
+#define DIGLOT_COMMAND_FLAG_LEDGER_PARTS_H
+
+#include "base/buffer.h"
+#include "command/flag_ledger.h"
+#include "command/slot_map.h"
+#include "item/ledger.h"
+
+/* The database of a copy's source when it is not known. */
+#define ANY_DB (-1)
+
+/* An item in some database. */
+struct item_place {
+    int db; /* or ANY_DB */
+    uint16_t slot;
+    uint64_t hash;
+};
+
+enum note_kind {
+    NOTE_OVERWRITE,
+    NOTE_MOVE,
+    NOTE_COPY,
+    NOTE_UNKNOWN,
+    NOTE_DROP_LEDGER, /* of item.slot */
+};
+
+/* What an event left to be done. */
+struct note {
+    enum note_kind kind;
+    struct item_place item; /* whose record is to be set */
+    struct item_place from; /* move and copy: where the flags come from */
+};
+
+#define TAG_SIZE 8
+
+struct flag_ledger {
+    struct keyspace *keyspace;
+    int databases;
+    bool is_primary;
+    bool is_writable;
+    bool is_settling;
+    struct slot_map slots;
+
+    struct note *notes;
+    size_t note_count;
+    size_t note_capacity;
+
+    int sweep_db;
+    bool is_sweeping;
+    uint64_t sweep_cursor;
+    struct buffer found; /* names of lost keys of the present step, each behind its size_t size */
+
+    struct buffer scratch;
+    char tags[HASH_SLOTS][TAG_SIZE]; /* of each slot, terminated */
+};
+
+/* The name of a slot's ledger string, in `name`. */
+#define LEDGER_NAME_SIZE 32
+struct span ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE]);
+
+/* The record of an item, its state resolved; false: lost. Looks no notes up. */
+bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, struct ledger_record *record);
+/* Sets it; all zero clears it. */
+void ledger_write_record(struct flag_ledger *ledger, struct item_place place, uint32_t flags, uint32_t marks);
+
+/* Does one note. */
+void ledger_settle_note(struct flag_ledger *ledger, const struct note *note);
+
+/* True when a note that is not settled yet concerns this item. */
+bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place);
+
+#endif

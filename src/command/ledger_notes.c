@@ -1,0 +1,151 @@
+/* What events tell the flag ledger. Nothing is written here, because engines forbid or discourage it inside an event:
+ * notes are kept in order and settled before the ledger is next read or written. */
+#include "base/check.h"
+#include "command/flag_ledger_parts.h"
+
+#include <stdlib.h>
+
+/* A burst of notes may take this much memory for good. */
+#define NOTES_KEPT 4096
+
+static void add_note(struct flag_ledger *ledger, struct note note)
+{
+    if (!ledger->is_primary) return;
+    if (ledger->note_count == ledger->note_capacity) {
+        ledger->note_capacity = ledger->note_capacity ? ledger->note_capacity * 2 : 64;
+        ledger->notes = check_realloc(ledger->notes, ledger->note_capacity * sizeof *ledger->notes);
+    }
+    ledger->notes[ledger->note_count++] = note;
+}
+
+static void drop_notes(struct flag_ledger *ledger)
+{
+    ledger->note_count = 0;
+    if (ledger->note_capacity <= NOTES_KEPT) return;
+    free(ledger->notes);
+    ledger->notes = NULL;
+    ledger->note_capacity = 0;
+}
+
+static struct item_place place_of(int db, const struct item_key *key)
+{
+    return (struct item_place){db, key->slot, key->hash};
+}
+
+static bool places_equal(struct item_place a, struct item_place b)
+{
+    return a.hash == b.hash && a.slot == b.slot && a.db == b.db;
+}
+
+bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place)
+{
+    for (size_t i = 0; i < ledger->note_count; i++)
+        if (places_equal(ledger->notes[i].item, place) || places_equal(ledger->notes[i].from, place)) return true;
+    return false;
+}
+
+/* Nothing is to be done for a key of a slot without flags. */
+static bool may_have_flags(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    if (db == ANY_DB) return true;
+    return slot_map_database(&ledger->slots, db)->ledger[slot] != SLOT_EMPTY;
+}
+
+void flag_ledger_note_new(struct flag_ledger *ledger, int db, const struct item_key *key)
+{
+    if (ledger->slots.poisoned > 0) slot_map_rescue(&ledger->slots, db, key);
+}
+
+void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key)
+{
+    flag_ledger_note_new(ledger, db, key);
+    if (may_have_flags(ledger, db, key->slot))
+        add_note(ledger, (struct note){.kind = NOTE_OVERWRITE, .item = place_of(db, key)});
+}
+
+static void note_carry(struct flag_ledger *ledger, struct note note, const struct item_key *to)
+{
+    bool from_is_lost =
+        note.from.db != ANY_DB && slot_map_is_lost(&ledger->slots, note.from.db, note.from.slot, note.from.hash);
+    if (from_is_lost) note.kind = NOTE_UNKNOWN;
+    flag_ledger_note_new(ledger, note.item.db, to);
+    if (from_is_lost || may_have_flags(ledger, note.from.db, note.from.slot) ||
+        may_have_flags(ledger, note.item.db, note.item.slot))
+        add_note(ledger, note);
+}
+
+void flag_ledger_note_move(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
+                           const struct item_key *to)
+{
+    note_carry(ledger, (struct note){NOTE_MOVE, place_of(to_db, to), place_of(from_db, from)}, to);
+}
+
+void flag_ledger_note_copy(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
+                           const struct item_key *to)
+{
+    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(from_db, from)}, to);
+}
+
+void flag_ledger_note_copy_from_any_db(struct flag_ledger *ledger, const struct item_key *from, int to_db,
+                                       const struct item_key *to)
+{
+    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(ANY_DB, from)}, to);
+}
+
+void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct item_key *key)
+{
+    flag_ledger_note_new(ledger, db, key);
+    add_note(ledger, (struct note){.kind = NOTE_UNKNOWN, .item = place_of(db, key)});
+}
+
+void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    slot_map_database(&ledger->slots, db)->ledger[slot] = ledger->is_primary ? SLOT_EMPTY : SLOT_UNKNOWN;
+    slot_map_poison(&ledger->slots, db, slot);
+    add_note(ledger, (struct note){.kind = NOTE_DROP_LEDGER, .item = {.db = db, .slot = slot}});
+}
+
+void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_UNKNOWN;
+}
+
+/* Notes of a database that was emptied concern nothing any more, but as the source or the target of a move. Those are
+ * settled right all the same: their ledgers are gone, and a record that they clear is not there. Only a move from the
+ * emptied database into another one would lose the flags it carries: that item's flags are unknown. */
+void flag_ledger_note_emptied(struct flag_ledger *ledger, int db)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ledger->note_count; i++) {
+        struct note note = ledger->notes[i];
+        if (note.item.db == db) continue;
+        bool carries = note.kind == NOTE_MOVE || note.kind == NOTE_COPY;
+        if (carries && note.from.db == db) note.kind = NOTE_UNKNOWN;
+        ledger->notes[kept++] = note;
+    }
+    ledger->note_count = kept;
+    slot_map_empty(&ledger->slots, db);
+}
+
+static int swapped(int db, int first, int second)
+{
+    return db == first ? second : db == second ? first : db;
+}
+
+void flag_ledger_note_swapped(struct flag_ledger *ledger, int first, int second)
+{
+    slot_map_swap(&ledger->slots, first, second);
+    for (size_t i = 0; i < ledger->note_count; i++) {
+        struct note *note = &ledger->notes[i];
+        note->item.db = swapped(note->item.db, first, second);
+        note->from.db = swapped(note->from.db, first, second);
+    }
+    ledger->is_sweeping = false;
+}
+
+void flag_ledger_note_loaded(struct flag_ledger *ledger)
+{
+    drop_notes(ledger);
+    slot_map_forget(&ledger->slots);
+    ledger->is_sweeping = false;
+}

@@ -1,0 +1,111 @@
+#include "command/slot_map.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+static uint64_t rescue_hash(const struct slot_states *states, uint16_t slot, uint64_t hash)
+{
+    return hash ^ (states->poisoning[slot] * 0x9e3779b97f4a7c15u);
+}
+
+static struct slot_states *existing(const struct slot_map *map, int db)
+{
+    return (size_t)db < map->count ? map->databases[db] : NULL;
+}
+
+static void forget_rescued_when_clean(struct slot_map *map)
+{
+    if (map->poisoned == 0) hash_set_clear(&map->rescued);
+}
+
+void slot_map_deinit(struct slot_map *map)
+{
+    slot_map_forget(map);
+    free(map->databases);
+    *map = (struct slot_map){0};
+}
+
+struct slot_states *slot_map_database(struct slot_map *map, int db)
+{
+    CHECK(db >= 0);
+    if ((size_t)db >= map->count) {
+        size_t count = (size_t)db + 1;
+        map->databases = check_realloc(map->databases, count * sizeof *map->databases);
+        while (map->count < count) map->databases[map->count++] = NULL;
+    }
+    if (!map->databases[db]) map->databases[db] = check_calloc(1, sizeof **map->databases);
+    return map->databases[db];
+}
+
+void slot_map_poison(struct slot_map *map, int db, uint16_t slot)
+{
+    struct slot_states *states = slot_map_database(map, db);
+    if (states->poison[slot] == SLOT_CLEAN) {
+        states->poisoned++;
+        map->poisoned++;
+    }
+    states->poison[slot] = SLOT_WAITING;
+    states->poisoning[slot] = ++map->poisonings;
+}
+
+void slot_map_rescue(struct slot_map *map, int db, const struct item_key *key)
+{
+    struct slot_states *states = existing(map, db);
+    if (states && states->poison[key->slot] != SLOT_CLEAN)
+        hash_set_add(&map->rescued, rescue_hash(states, key->slot, key->hash));
+}
+
+bool slot_map_is_lost(const struct slot_map *map, int db, uint16_t slot, uint64_t hash)
+{
+    if (map->poisoned == 0) return false;
+    const struct slot_states *states = existing(map, db);
+    return states && states->poison[slot] != SLOT_CLEAN && 
+           !hash_set_has(&map->rescued, rescue_hash(states, slot, hash));
+}
+
+void slot_map_begin_sweep(struct slot_map *map, int db)
+{
+    struct slot_states *states = slot_map_database(map, db);
+    for (size_t slot = 0; slot < HASH_SLOTS; slot++)
+        if (states->poison[slot] == SLOT_WAITING) states->poison[slot] = SLOT_SWEPT;
+}
+
+void slot_map_end_sweep(struct slot_map *map, int db)
+{
+    struct slot_states *states = slot_map_database(map, db);
+    for (size_t slot = 0; slot < HASH_SLOTS; slot++) {
+        if (states->poison[slot] != SLOT_SWEPT) continue;
+        states->poison[slot] = SLOT_CLEAN;
+        states->poisoned--;
+        map->poisoned--;
+    }
+    forget_rescued_when_clean(map);
+}
+
+void slot_map_empty(struct slot_map *map, int db)
+{
+    struct slot_states *states = slot_map_database(map, db);
+    map->poisoned -= states->poisoned;
+    *states = (struct slot_states){0};
+    memset(states->ledger, SLOT_EMPTY, sizeof states->ledger);
+    forget_rescued_when_clean(map);
+}
+
+void slot_map_swap(struct slot_map *map, int first, int second)
+{
+    struct slot_states *states = slot_map_database(map, first);
+    struct slot_states *other = slot_map_database(map, second);
+    map->databases[first] = other;
+    map->databases[second] = states;
+}
+
+void slot_map_forget(struct slot_map *map)
+{
+    for (size_t db = 0; db < map->count; db++) {
+        free(map->databases[db]);
+        map->databases[db] = NULL;
+    }
+    map->poisoned = 0;
+    hash_set_clear(&map->rescued);
+}

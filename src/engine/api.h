@@ -1,0 +1,214 @@
+/* The module API as far as we use it: our own declarations, bound by name through RedisModule_GetApi, which Redis and Valkey
+ * both answer. Only src/engine includes this file. Numbers are the engines' public ABI.
+ *
+ * The table of functions is the one mutable object of file scope in the program, together with the engine pointer in
+ * events.c: the API has no user pointer in the callbacks that need them. It is written once, by api_bind. */
+#ifndef DIGLOT_ENGINE_API_H
+#define DIGLOT_ENGINE_API_H
+
+#include "base/check.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct RedisModuleCtx RedisModuleCtx;
+typedef struct RedisModuleKey RedisModuleKey;
+typedef struct RedisModuleString RedisModuleString;
+typedef struct RedisModuleCallReply RedisModuleCallReply;
+typedef struct RedisModuleScanCursor RedisModuleScanCursor;
+typedef struct RedisModuleCommandFilter RedisModuleCommandFilter;
+typedef struct RedisModuleCommandFilterCtx RedisModuleCommandFilterCtx;
+typedef struct RedisModuleServerInfoData RedisModuleServerInfoData;
+typedef struct RedisModuleInfoCtx RedisModuleInfoCtx;
+
+struct api_event {
+    uint64_t id;
+    uint64_t version;
+};
+
+enum { API_VERSION = 1 };
+enum { API_OK = 0, API_ERR = 1 };
+enum { API_READ = 1 << 0, API_WRITE = 1 << 1 };
+enum { API_NO_EXPIRE = -1 };
+
+enum api_key_type { API_KEY_EMPTY = 0, API_KEY_STRING = 1 };
+
+enum api_reply_type { API_REPLY_ERROR = 1 };
+
+/* Classes of keyspace events. */
+enum api_notify {
+    API_NOTIFY_GENERIC = 1 << 2,
+    API_NOTIFY_STRING = 1 << 3,
+    API_NOTIFY_LIST = 1 << 4,
+    API_NOTIFY_SET = 1 << 5,
+    API_NOTIFY_HASH = 1 << 6,
+    API_NOTIFY_ZSET = 1 << 7,
+    API_NOTIFY_EXPIRED = 1 << 8,
+    API_NOTIFY_EVICTED = 1 << 9,
+    API_NOTIFY_STREAM = 1 << 10,
+    API_NOTIFY_MODULE = 1 << 13,
+    API_NOTIFY_NEW = 1 << 14,
+};
+
+enum api_context_flag {
+    API_CONTEXT_PRIMARY = 1 << 2,
+    API_CONTEXT_REPLICA = 1 << 3,
+    API_CONTEXT_READONLY = 1 << 4,
+    API_CONTEXT_CLUSTER = 1 << 5,
+    API_CONTEXT_AOF = 1 << 6,
+    API_CONTEXT_MAXMEMORY = 1 << 8,
+    API_CONTEXT_EVICTS = 1 << 9, /* maxmemory is set and the policy may evict */
+    API_CONTEXT_OOM = 1 << 10,   /* used memory is above maxmemory */
+    API_CONTEXT_LOADING = 1 << 13,
+    API_CONTEXT_STALE = 1 << 14, /* a replica without its primary, replica-serve-stale-data no */
+};
+
+enum api_event_id {
+    API_EVENT_ROLE = 0,
+    API_EVENT_FLUSH = 2,
+    API_EVENT_LOADING = 3,
+    API_EVENT_SHUTDOWN = 5,
+    API_EVENT_SWAPDB = 11,
+    API_EVENT_ASYNC_LOAD = 14,
+    API_EVENT_LOOP = 15,
+};
+
+enum { API_ROLE_NOW_PRIMARY = 0, API_ROLE_NOW_REPLICA = 1 };
+enum { API_FLUSH_START = 0, API_FLUSH_END = 1 };
+enum { API_LOADING_RDB = 0, API_LOADING_AOF = 1, API_LOADING_REPLICATION = 2, API_LOADING_ENDED = 3, API_LOADING_FAILED = 4 };
+enum { API_LOOP_BEFORE_SLEEP = 0, API_LOOP_AFTER_SLEEP = 1 };
+
+/* What API_EVENT_FLUSH brings. */
+struct api_flush_info {
+    uint64_t version;
+    int32_t is_synchronous;
+    int32_t db; /* -1: all */
+};
+
+/* What API_EVENT_SWAPDB brings. */
+struct api_swap_info {
+    uint64_t version;
+    int32_t first;
+    int32_t second;
+};
+
+enum { API_LOOP_READABLE = 1 };
+
+enum api_config_flag { API_CONFIG_DEFAULT = 0, API_CONFIG_IMMUTABLE = 1 << 0, API_CONFIG_MEMORY = 1 << 7 };
+
+enum api_module_option {
+    API_OPTION_IO_ERRORS = 1 << 0,                 /* diskless loading may be used: we keep nothing in RDB files */
+    API_OPTION_NO_IMPLICIT_SIGNAL = 1 << 1,        /* closing a key that was opened for writing signals nothing */
+    API_OPTION_REPL_ASYNC_LOAD = 1 << 2,           /* diskless loading beside the live data may be used */
+    API_OPTION_ATOMIC_SLOT_MIGRATION = 1 << 5,     /* Valkey 9: CLUSTER MIGRATESLOTS may be used */
+};
+
+typedef int api_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+typedef int api_on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, RedisModuleString *key);
+typedef void api_on_server_event(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data);
+typedef void api_on_descriptor(int descriptor, void *user_data, int mask);
+typedef void api_on_command(RedisModuleCommandFilterCtx *filter);
+typedef void api_on_scan(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *user_data);
+typedef long long api_get_number(const char *name, void *user_data);
+typedef int api_set_number(const char *name, long long value, void *user_data, RedisModuleString **error);
+typedef int api_get_boolean(const char *name, void *user_data);
+typedef int api_set_boolean(const char *name, int value, void *user_data, RedisModuleString **error);
+typedef RedisModuleString *api_get_text(const char *name, void *user_data);
+typedef int api_set_text(const char *name, RedisModuleString *value, void *user_data, RedisModuleString **error);
+typedef int api_apply(RedisModuleCtx *ctx, void *user_data, RedisModuleString **error);
+typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
+
+/* FUNCTION(return type, name, arguments) : what we rely on. Main thread, unless it says otherwise. */
+#define API_FUNCTIONS(FUNCTION)                                                                                           \
+    /* The module. */                                                                                                     \
+    FUNCTION(void, SetModuleAttribs, (RedisModuleCtx *, const char *name, int version, int api_version))                  \
+    FUNCTION(int, IsModuleNameBusy, (const char *name))                                                                   \
+    FUNCTION(void, SetModuleOptions, (RedisModuleCtx *, int options))                                                     \
+    FUNCTION(int, CreateCommand, (RedisModuleCtx *, const char *, api_command *, const char *flags, int, int, int))       \
+    FUNCTION(int, GetServerVersion, (void))                                                                               \
+    /* Any thread; a NULL context is allowed. */                                                                          \
+    FUNCTION(void, Log, (RedisModuleCtx *, const char *level, const char *format, ...))                                   \
+    FUNCTION(int, GetContextFlags, (RedisModuleCtx *))                                                                    \
+    /* Any thread; the string is freed with FreeString when the context is NULL. */                                       \
+    FUNCTION(RedisModuleString *, CreateString, (RedisModuleCtx *, const char *, size_t))                                 \
+    FUNCTION(void, FreeString, (RedisModuleCtx *, RedisModuleString *))                                                   \
+    FUNCTION(const char *, StringPtrLen, (const RedisModuleString *, size_t *))                                           \
+    /* Keys. A key opened for reading may expire on the way; NULL: it is absent. */                                       \
+    FUNCTION(RedisModuleKey *, OpenKey, (RedisModuleCtx *, RedisModuleString *, int mode))                                \
+    FUNCTION(void, CloseKey, (RedisModuleKey *))                                                                          \
+    FUNCTION(int, KeyType, (RedisModuleKey *))                                                                            \
+    /* The bytes of a string, until the key is changed or closed. For writing: after StringTruncate to the wanted size. */ \
+    FUNCTION(char *, StringDMA, (RedisModuleKey *, size_t *, int mode))                                                   \
+    FUNCTION(int, StringTruncate, (RedisModuleKey *, size_t))                                                             \
+    /* Delete and add: clears the expiry; replaces any type. */                                                           \
+    FUNCTION(int, StringSet, (RedisModuleKey *, RedisModuleString *))                                                     \
+    FUNCTION(int, DeleteKey, (RedisModuleKey *))                                                                          \
+    FUNCTION(int, UnlinkKey, (RedisModuleKey *))                                                                          \
+    FUNCTION(long long, GetAbsExpire, (RedisModuleKey *))                                                                 \
+    FUNCTION(int, SetAbsExpire, (RedisModuleKey *, long long))                                                            \
+    FUNCTION(int, SetExpire, (RedisModuleKey *, long long))                                                               \
+    FUNCTION(int, SignalModifiedKey, (RedisModuleCtx *, RedisModuleString *))                                             \
+    FUNCTION(int, NotifyKeyspaceEvent, (RedisModuleCtx *, int type, const char *event, RedisModuleString *key))           \
+    FUNCTION(int, SubscribeToKeyspaceEvents, (RedisModuleCtx *, int types, api_on_keyspace_event *))                      \
+    FUNCTION(int, GetSelectedDb, (RedisModuleCtx *))                                                                      \
+    FUNCTION(int, SelectDb, (RedisModuleCtx *, int))                                                                      \
+    FUNCTION(unsigned long long, DbSize, (RedisModuleCtx *))                                                              \
+    FUNCTION(RedisModuleScanCursor *, ScanCursorCreate, (void))                                                           \
+    FUNCTION(void, ScanCursorDestroy, (RedisModuleScanCursor *))                                                          \
+    FUNCTION(void, ScanCursorRestart, (RedisModuleScanCursor *))                                                          \
+    FUNCTION(int, Scan, (RedisModuleCtx *, RedisModuleScanCursor *, api_on_scan *, void *))                               \
+    /* Commands. Propagation is what Replicate says, or RM_Call's "!" flag. */                                            \
+    FUNCTION(RedisModuleCallReply *, Call, (RedisModuleCtx *, const char *command, const char *format, ...))              \
+    FUNCTION(void, FreeCallReply, (RedisModuleCallReply *))                                                               \
+    FUNCTION(int, CallReplyType, (RedisModuleCallReply *))                                                                \
+    FUNCTION(const char *, CallReplyStringPtr, (RedisModuleCallReply *, size_t *))                                        \
+    FUNCTION(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply *, size_t))                             \
+    FUNCTION(int, Replicate, (RedisModuleCtx *, const char *command, const char *format, ...))                            \
+    /* True during CLIENT PAUSE WRITE and FAILOVER, when Replicate would abort the engine. */                             \
+    FUNCTION(int, AvoidReplicaTraffic, (void))                                                                            \
+    FUNCTION(float, GetUsedMemoryRatio, (void))                                                                           \
+    FUNCTION(int, SubscribeToServerEvent, (RedisModuleCtx *, struct api_event, api_on_server_event *))                    \
+    FUNCTION(int, EventLoopAdd, (int descriptor, int mask, api_on_descriptor *, void *))                                  \
+    FUNCTION(int, EventLoopDel, (int descriptor, int mask))                                                               \
+    /* Sees every command that a client or a script sends, before it is queued or executed. */                            \
+    FUNCTION(RedisModuleCommandFilter *, RegisterCommandFilter, (RedisModuleCtx *, api_on_command *, int flags))          \
+    FUNCTION(int, CommandFilterArgsCount, (RedisModuleCommandFilterCtx *))                                                \
+    FUNCTION(const RedisModuleString *, CommandFilterArgGet, (RedisModuleCommandFilterCtx *, int))                        \
+    /* Replies. */                                                                                                        \
+    FUNCTION(int, WrongArity, (RedisModuleCtx *))                                                                         \
+    FUNCTION(int, ReplyWithError, (RedisModuleCtx *, const char *))                                                       \
+    FUNCTION(int, ReplyWithSimpleString, (RedisModuleCtx *, const char *))                                                \
+    FUNCTION(int, ReplyWithNull, (RedisModuleCtx *))                                                                      \
+    FUNCTION(int, ReplyWithArray, (RedisModuleCtx *, long))                                                               \
+    FUNCTION(int, ReplyWithStringBuffer, (RedisModuleCtx *, const char *, size_t))                                        \
+    FUNCTION(int, ReplyWithLongLong, (RedisModuleCtx *, long long))                                                       \
+    /* Options: "name" becomes diglot.name. */                                                                            \
+    FUNCTION(int, RegisterNumericConfig, (RedisModuleCtx *, const char *, long long, unsigned, long long, long long,      \
+                                          api_get_number *, api_set_number *, api_apply *, void *))                       \
+    FUNCTION(int, RegisterBoolConfig, (RedisModuleCtx *, const char *, int, unsigned, api_get_boolean *,                  \
+                                       api_set_boolean *, api_apply *, void *))                                           \
+    FUNCTION(int, RegisterStringConfig, (RedisModuleCtx *, const char *, const char *, unsigned, api_get_text *,          \
+                                         api_set_text *, api_apply *, void *))                                            \
+    FUNCTION(int, LoadConfigs, (RedisModuleCtx *))                                                                        \
+    /* INFO. */                                                                                                           \
+    FUNCTION(RedisModuleServerInfoData *, GetServerInfo, (RedisModuleCtx *, const char *section))                         \
+    FUNCTION(void, FreeServerInfo, (RedisModuleCtx *, RedisModuleServerInfoData *))                                       \
+    FUNCTION(unsigned long long, ServerInfoGetFieldUnsigned, (RedisModuleServerInfoData *, const char *, int *error))     \
+    FUNCTION(int, RegisterInfoFunc, (RedisModuleCtx *, api_on_info *))                                                    \
+    FUNCTION(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                   \
+    FUNCTION(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))
+
+struct api {
+#define FUNCTION(type, name, arguments) type (*name) arguments;
+    API_FUNCTIONS(FUNCTION)
+#undef FUNCTION
+    bool is_valkey;
+};
+
+extern struct api api;
+
+/* Binds every function. NULL, or the name of one that this engine does not have. */
+MUST_USE const char *api_bind(RedisModuleCtx *ctx);
+
+#endif

@@ -1,0 +1,128 @@
+/* DIGLOT.GET and DIGLOT.SET: an item with its flags and its CAS token, over RESP. They execute the same requests as the
+ * memcached door, on the client's own database and with the engine's whole key. */
+#include "base/clock.h"
+#include "base/number.h"
+#include "engine/engine.h"
+#include "item/expiry.h"
+
+#include <strings.h>
+
+static struct span argument(RedisModuleString *string)
+{
+    size_t size;
+    const char *data = api.StringPtrLen(string, &size);
+    return span_of(data, size);
+}
+
+static bool is_word(struct span text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
+
+/* Executes a request inside a command; value bytes are appended to `values`. */
+static void execute(RedisModuleCtx *ctx, const struct request *request, struct result *result, struct buffer *values)
+{
+    struct engine *engine = engine_instance();
+    engine_keyspace_enter(&engine->keyspace, ctx);
+    flag_ledger_set_role(engine->ledger, engine->is_primary, !api.AvoidReplicaTraffic());
+    struct command_context command;
+    command_context_init(&command);
+    command.keyspace = &engine->keyspace.keyspace;
+    command.ledger = engine->ledger;
+    command.versions = &engine->versions;
+    command.counters = &engine->resp_counters;
+    command.options = engine->options;
+    command.db = api.GetSelectedDb(ctx);
+    command.now_ms = clock_wall_ms();
+    command_execute(&command, request, result, values);
+    command_context_deinit(&command);
+    engine_keyspace_leave(&engine->keyspace);
+}
+
+static int reply_wrong_type(RedisModuleCtx *ctx)
+{
+    return api.ReplyWithError(ctx, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
+static bool is_foreign(RedisModuleCtx *ctx, RedisModuleString *name)
+{
+    RedisModuleKey *key = api.OpenKey(ctx, name, API_READ);
+    int type = api.KeyType(key);
+    if (key) api.CloseKey(key);
+    return type != API_KEY_EMPTY && type != API_KEY_STRING;
+}
+
+static int reply_item(RedisModuleCtx *ctx, const struct result *result, struct span values)
+{
+    api.ReplyWithArray(ctx, 3);
+    api.ReplyWithStringBuffer(ctx, values.data + result->value_offset, result->value_size);
+    api.ReplyWithLongLong(ctx, result->flags);
+    return api.ReplyWithLongLong(ctx, (long long)result->number);
+}
+
+/* DIGLOT.GET key → value, flags, CAS token; null when the key is absent or its flags are lost. */
+static int diglot_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (argc != 2) return api.WrongArity(ctx);
+    if (is_foreign(ctx, argv[1])) return reply_wrong_type(ctx);
+    struct request request = {.op = REQUEST_GET, .key = argument(argv[1]), .want_cas = true};
+    struct result result = {0};
+    struct buffer values;
+    buffer_init(&values);
+    execute(ctx, &request, &result, &values);
+    int status = result.status == RESULT_HIT ? reply_item(ctx, &result, buffer_content(&values)) : api.ReplyWithNull(ctx);
+    buffer_deinit(&values);
+    return status;
+}
+
+/* The longest EX, 1,000 years: what is longer is a mistake. */
+#define EX_MAX (1000ll * 366 * 86400)
+
+/* The exptime of a number of seconds from now on, which is not bound by memcached's 30 days. */
+static int64_t exptime_from_seconds(int64_t seconds)
+{
+    return seconds <= EXPIRY_RELATIVE_MAX ? seconds : clock_wall_ms() / 1000 + seconds;
+}
+
+/* Takes one option and its value; NULL, or what is wrong with it. */
+static const char *parse_set_option(struct request *request, struct span option, struct span value)
+{
+    if (is_word(option, "FLAGS"))
+        return number_parse_u32(value, &request->flags) ? NULL : "ERR FLAGS takes a number from 0 to 4294967295";
+    if (is_word(option, "CAS")) {
+        request->op = REQUEST_CAS;
+        return number_parse_u64(value, &request->operand) ? NULL : "ERR CAS takes a token that DIGLOT.GET has given";
+    }
+    if (!is_word(option, "EX")) return "ERR syntax error";
+    int64_t seconds;
+    if (!number_parse_i64(value, &seconds) || seconds < 1 || seconds > EX_MAX) return "ERR invalid expire time in EX";
+    request->exptime = exptime_from_seconds(seconds);
+    return NULL;
+}
+
+static int reply_stored(RedisModuleCtx *ctx, const struct result *result)
+{
+    if (result->status == RESULT_STORED) return api.ReplyWithSimpleString(ctx, "OK");
+    if (result->status == RESULT_REFUSED) return api.ReplyWithError(ctx, "ERR key is reserved");
+    return api.ReplyWithNull(ctx);
+}
+
+/* DIGLOT.SET key value [FLAGS n] [CAS token] [EX seconds] → OK; null when the token does not hold any longer. */
+static int diglot_set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (argc < 3 || argc % 2 == 0) return api.WrongArity(ctx);
+    struct request request = {.op = REQUEST_SET, .key = argument(argv[1]), .value = argument(argv[2])};
+    for (int i = 3; i < argc; i += 2) {
+        const char *error = parse_set_option(&request, argument(argv[i]), argument(argv[i + 1]));
+        if (error) return api.ReplyWithError(ctx, error);
+    }
+    struct result result = {0};
+    execute(ctx, &request, &result, NULL);
+    return reply_stored(ctx, &result);
+}
+
+bool engine_create_commands(RedisModuleCtx *ctx)
+{
+    return api.CreateCommand(ctx, "diglot.get", diglot_get, "readonly fast", 1, 1, 1) == API_OK &&
+           api.CreateCommand(ctx, "diglot.set", diglot_set, "write deny-oom fast", 1, 1, 1) == API_OK;
+}

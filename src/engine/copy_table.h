@@ -1,0 +1,31 @@
+/* Where copies come from. The engine's "copy_to" event names only the target of a COPY; a command filter sees the whole
+ * command, but before it is executed, and for one queued in MULTI long before. So the filter notes source and target, and the
+ * event looks the target up. A command that fails leaves its note behind: a target with notes of different sources, or whose
+ * note may have been dropped for room, has an unknown source. Main thread only. */
+#ifndef DIGLOT_ENGINE_COPY_TABLE_H
+#define DIGLOT_ENGINE_COPY_TABLE_H
+
+#include "item/key.h"
+
+#define COPY_NOTES 256
+#define COPY_DROPPED 1024
+
+struct copy_note {
+    uint64_t target;
+    uint64_t source;
+    uint16_t source_slot;
+    bool names_db; /* with option DB: the source may be in another database */
+};
+
+struct copy_table {
+    struct copy_note notes[COPY_NOTES];
+    size_t count;
+    bool dropped[COPY_DROPPED]; /* by target: a note was dropped for room */
+};
+
+void copy_table_note(struct copy_table *table, const struct item_key *source, const struct item_key *target, bool names_db);
+
+/* Takes all notes of a target. False when they do not tell one source. */
+bool copy_table_take(struct copy_table *table, const struct item_key *target, struct copy_note *note);
+
+#endif

@@ -1,0 +1,42 @@
+/* The engine side of the program, as the callbacks of the module API find it. The API hands them no pointer of ours, so this
+ * is the one place that keeps one. Main thread only. */
+#ifndef DIGLOT_ENGINE_ENGINE_H
+#define DIGLOT_ENGINE_ENGINE_H
+
+#include "engine/copy_table.h"
+#include "engine/executor.h"
+
+struct engine {
+    const struct options *options;
+    struct engine_keyspace keyspace;
+    struct version_clock versions;
+    struct flag_ledger *ledger;
+    struct command_context command; /* of the memcached door */
+    struct executor executor;
+    struct counter_board *board;
+
+    bool is_primary;
+    bool is_loading;
+    struct copy_table copies;
+    int moving_from_db; /* of a key that was just renamed or moved away; its new place is told next */
+    struct item_key moving_from;
+    struct counters resp_counters; /* what DIGLOT.GET and DIGLOT.SET would count as memcached commands: nobody reads it */
+
+    /* Set by module.c. */
+    void (*on_turn)(void *owner);     /* once in each turn of the engine's loop, and at least 10 times a second */
+    void (*on_shutdown)(void *owner); /* stops what must not outlive the engine's loop */
+    void *owner;
+};
+
+/* The engine of this process, NULL before it is set. */
+struct engine *engine_instance(void);
+void engine_set_instance(struct engine *engine);
+
+/* events.c: subscribes to keyspace and server events. False when the engine refuses. */
+MUST_USE bool engine_subscribe(RedisModuleCtx *ctx);
+/* commands.c: DIGLOT.GET and DIGLOT.SET. */
+MUST_USE bool engine_create_commands(RedisModuleCtx *ctx);
+/* info.c: INFO diglot. */
+MUST_USE bool engine_register_info(RedisModuleCtx *ctx);
+
+#endif

@@ -1,0 +1,245 @@
+/* What the engine tells: changes of keys, of databases, of the server's role, and the turns of its loop. Callbacks note and
+ * count; they write nothing. */
+#include "engine/engine.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* ---- Keyspace events ---- */
+
+/* What an event means for an item that has the key's name. */
+enum change {
+    CHANGE_OVERWRITE, /* new content, or none: no flags */
+    CHANGE_CONTENT,   /* new content that keeps its flags */
+    CHANGE_NOTHING,   /* the content stays */
+    CHANGE_NEW,       /* the key came into being; what follows tells how */
+    CHANGE_MOVED_FROM,
+    CHANGE_MOVED_TO,
+    CHANGE_COPIED_TO,
+    CHANGE_IMPORTED, /* the key came from another server as it was */
+};
+
+/* Events that mean something else than an overwrite. */
+static const struct {
+    const char *event;
+    enum change change;
+} changes[] = {
+    {"set", CHANGE_OVERWRITE}, /* by far the most common: first */
+    {"new", CHANGE_NEW},
+    {"del", CHANGE_OVERWRITE},
+    {"expire", CHANGE_NOTHING},
+    {"persist", CHANGE_NOTHING},
+    {"incrby", CHANGE_CONTENT},
+    {"append", CHANGE_CONTENT},
+    {"setrange", CHANGE_CONTENT},
+    {"setbit", CHANGE_CONTENT},
+    {"incrbyfloat", CHANGE_CONTENT},
+    {"rename_from", CHANGE_MOVED_FROM},
+    {"move_from", CHANGE_MOVED_FROM},
+    {"rename_to", CHANGE_MOVED_TO},
+    {"move_to", CHANGE_MOVED_TO},
+    {"copy_to", CHANGE_COPIED_TO},
+    {"restore", CHANGE_IMPORTED},
+};
+
+static enum change change_of(const char *event)
+{
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        if (strcmp(changes[i].event, event) == 0) return changes[i].change;
+    return CHANGE_OVERWRITE;
+}
+
+/* The event gives names only until it returns; of a key that moved away, hash and slot are kept. */
+static struct item_key without_name(const struct item_key *key)
+{
+    return (struct item_key){.hash = key->hash, .slot = key->slot};
+}
+
+static void note_copy(struct engine *engine, int db, const struct item_key *key)
+{
+    struct copy_note note;
+    if (!copy_table_take(&engine->copies, key, &note)) {
+        flag_ledger_note_unknown(engine->ledger, db, key);
+        return;
+    }
+    struct item_key source = {.hash = note.source, .slot = note.source_slot};
+    if (note.names_db)
+        flag_ledger_note_copy_from_any_db(engine->ledger, &source, db, key);
+    else
+        flag_ledger_note_copy(engine->ledger, db, &source, db, key);
+}
+
+static void note_item_change(struct engine *engine, int db, const struct item_key *key, enum change change)
+{
+    switch (change) {
+    case CHANGE_NEW: flag_ledger_note_new(engine->ledger, db, key); return;
+    case CHANGE_NOTHING: return;
+    case CHANGE_CONTENT: break;
+    case CHANGE_OVERWRITE:
+    case CHANGE_IMPORTED: flag_ledger_note_overwrite(engine->ledger, db, key); break;
+    case CHANGE_MOVED_FROM:
+        engine->moving_from_db = db;
+        engine->moving_from = without_name(key);
+        break;
+    case CHANGE_MOVED_TO:
+        flag_ledger_note_move(engine->ledger, engine->moving_from_db, &engine->moving_from, db, key);
+        break;
+    case CHANGE_COPIED_TO: note_copy(engine, db, key); break;
+    }
+    version_advance(&engine->versions, key->hash);
+}
+
+/* Somebody else than us changed a ledger string. On a replica that is the primary at its work, as long as the string is
+ * there; one that was restored came with its slot. */
+static void note_ledger_change(struct engine *engine, int db, const struct item_key *key, enum change change, const char *event)
+{
+    bool is_write = change == CHANGE_CONTENT || strcmp(event, "set") == 0;
+    if (change == CHANGE_NEW) return;
+    if (change == CHANGE_IMPORTED || (!engine->is_primary && is_write))
+        flag_ledger_note_ledger_changed(engine->ledger, db, key->slot);
+    else
+        flag_ledger_note_ledger_lost(engine->ledger, db, key->slot);
+}
+
+static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, RedisModuleString *name)
+{
+    (void)type;
+    struct engine *engine = engine_instance();
+    if (!engine || engine->keyspace.is_changing || engine->is_loading) return API_OK;
+
+    size_t size;
+    const char *data = api.StringPtrLen(name, &size);
+    struct item_key key = item_key_of(span_of(data, size));
+    int db = api.GetSelectedDb(ctx);
+    enum change change = change_of(event);
+    if (flag_ledger_owns(engine->ledger, &key))
+        note_ledger_change(engine, db, &key, change, event);
+    else
+        note_item_change(engine, db, &key, change);
+    return API_OK;
+}
+
+/* ---- Commands before they are executed: only COPY, whose event does not name its source ---- */
+
+static struct span filter_argument(RedisModuleCommandFilterCtx *filter, int index)
+{
+    size_t size;
+    const char *data = api.StringPtrLen(api.CommandFilterArgGet(filter, index), &size);
+    return span_of(data, size);
+}
+
+static bool is_word(struct span text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
+
+static void on_command(RedisModuleCommandFilterCtx *filter)
+{
+    int count = api.CommandFilterArgsCount(filter);
+    struct engine *engine = engine_instance();
+    if (count < 3 || !engine || !is_word(filter_argument(filter, 0), "copy")) return;
+    struct item_key source = item_key_of(filter_argument(filter, 1));
+    struct item_key target = item_key_of(filter_argument(filter, 2));
+    bool names_db = false;
+    for (int i = 3; i < count; i++) names_db |= is_word(filter_argument(filter, i), "db");
+    copy_table_note(&engine->copies, &source, &target, names_db);
+}
+
+/* ---- Server events ---- */
+
+static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)event, (void)data;
+    struct engine *engine = engine_instance();
+    if (!engine) return;
+    if (subevent == API_LOOP_BEFORE_SLEEP) {
+        engine->on_turn(engine->owner);
+        executor_turn(&engine->executor, ctx);
+    } else {
+        executor_release(&engine->executor);
+    }
+}
+
+static void on_flush(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event;
+    struct engine *engine = engine_instance();
+    if (!engine || subevent != API_FLUSH_END) return;
+    const struct api_flush_info *info = data;
+    version_advance_all(&engine->versions);
+    if (info->db < 0)
+        flag_ledger_note_loaded(engine->ledger);
+    else
+        flag_ledger_note_emptied(engine->ledger, info->db);
+}
+
+static void on_swap(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event, (void)subevent;
+    struct engine *engine = engine_instance();
+    if (!engine) return;
+    const struct api_swap_info *info = data;
+    version_advance_all(&engine->versions);
+    flag_ledger_note_swapped(engine->ledger, info->first, info->second);
+}
+
+static void note_dataset_replaced(struct engine *engine)
+{
+    version_advance_all(&engine->versions);
+    flag_ledger_note_loaded(engine->ledger);
+}
+
+static void on_loading(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event, (void)data;
+    struct engine *engine = engine_instance();
+    if (!engine) return;
+    engine->is_loading = subevent != API_LOADING_ENDED && subevent != API_LOADING_FAILED;
+    note_dataset_replaced(engine);
+}
+
+static void on_async_load(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event, (void)subevent, (void)data;
+    struct engine *engine = engine_instance();
+    if (engine) note_dataset_replaced(engine);
+}
+
+/* Tokens of the old role must not succeed in the new one; what was lost stays lost. */
+static void on_role(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event, (void)data;
+    struct engine *engine = engine_instance();
+    if (!engine) return;
+    engine->is_primary = subevent == API_ROLE_NOW_PRIMARY;
+    version_advance_all(&engine->versions);
+    flag_ledger_set_role(engine->ledger, engine->is_primary, false);
+}
+
+static void on_shutdown(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event, (void)subevent, (void)data;
+    struct engine *engine = engine_instance();
+    if (engine) engine->on_shutdown(engine->owner);
+}
+
+static const struct {
+    struct api_event event;
+    api_on_server_event *callback;
+} server_events[] = {
+    {{API_EVENT_LOOP, 1}, on_loop},       {{API_EVENT_FLUSH, 1}, on_flush},
+    {{API_EVENT_SWAPDB, 1}, on_swap},     {{API_EVENT_LOADING, 1}, on_loading},
+    {{API_EVENT_ASYNC_LOAD, 1}, on_async_load}, {{API_EVENT_ROLE, 1}, on_role},
+    {{API_EVENT_SHUTDOWN, 1}, on_shutdown},
+};
+
+bool engine_subscribe(RedisModuleCtx *ctx)
+{
+    int classes = API_NOTIFY_GENERIC | API_NOTIFY_STRING | API_NOTIFY_LIST | API_NOTIFY_SET | API_NOTIFY_HASH |
+                  API_NOTIFY_ZSET | API_NOTIFY_EXPIRED | API_NOTIFY_EVICTED | API_NOTIFY_STREAM | API_NOTIFY_MODULE |
+                  API_NOTIFY_NEW;
+    if (api.SubscribeToKeyspaceEvents(ctx, classes, on_keyspace_event) != API_OK) return false;
+    for (size_t i = 0; i < sizeof server_events / sizeof *server_events; i++)
+        if (api.SubscribeToServerEvent(ctx, server_events[i].event, server_events[i].callback) != API_OK) return false;
+    return api.RegisterCommandFilter(ctx, on_command, 0) != NULL;
+}

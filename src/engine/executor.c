@@ -1,0 +1,198 @@
+#include "engine/executor.h"
+
+#include "base/clock.h"
+
+/* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. */
+#define TURN_MICROSECONDS 2000
+#define MESSAGES_BETWEEN_LOOKS 32
+
+static struct batch *batch_of(struct mail *mail)
+{
+    return (struct batch *)mail; /* the mail is its first member */
+}
+
+static void list_append(struct batch_list *list, struct batch *batch)
+{
+    batch->mail.next = NULL;
+    if (list->last)
+        list->last->mail.next = &batch->mail;
+    else
+        list->first = batch;
+    list->last = batch;
+}
+
+static struct batch *list_take(struct batch_list *list)
+{
+    struct batch *batch = list->first;
+    if (!batch) return NULL;
+    list->first = batch_of(batch->mail.next);
+    if (!list->first) list->last = NULL;
+    return batch;
+}
+
+bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
+                   bool has_threads)
+{
+    *executor = (struct executor){.keyspace = keyspace, .command = command};
+    gate_init(&executor->gate);
+    if (!mailbox_init(&executor->inbox, true)) return false;
+    executor->inbox.rings = has_threads;
+    return true;
+}
+
+void executor_deinit(struct executor *executor)
+{
+    mailbox_deinit(&executor->inbox);
+    gate_deinit(&executor->gate);
+    executor->ready = executor->parked = executor->unflushed = (struct batch_list){0};
+}
+
+/* How far a turn may still go. */
+struct budget {
+    uint64_t deadline_us;
+    unsigned until_look;
+};
+
+static bool budget_is_spent(struct budget *budget)
+{
+    if (--budget->until_look > 0) return false;
+    budget->until_look = MESSAGES_BETWEEN_LOOKS;
+    return clock_monotonic_us() >= budget->deadline_us;
+}
+
+enum progress {
+    PROGRESS_DONE,   /* the batch can go home */
+    PROGRESS_PARKED, /* its next message must wait */
+    PROGRESS_SPENT,  /* the turn is over */
+};
+
+static bool execute_message(struct executor *executor, struct batch *batch, struct message *message)
+{
+    if (request_is_local(message->request.op)) return true;
+    enum gate_verdict verdict = gate_check(&executor->gate, &message->request, &message->result);
+    if (verdict == GATE_WAIT) return false;
+    if (verdict == GATE_REFUSE) return true;
+    command_execute(executor->command, &message->request, &message->result, &batch->values);
+    if (request_writes(message->request.op)) executor->has_unflushed_writes = true;
+    return true;
+}
+
+static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
+{
+    while (batch->executed < batch->count) {
+        if (!execute_message(executor, batch, &batch->messages[batch->executed])) return PROGRESS_PARKED;
+        batch->executed++;
+        if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT) break;
+        if (budget_is_spent(budget) && batch->executed < batch->count) return PROGRESS_SPENT;
+    }
+    return PROGRESS_DONE;
+}
+
+static void send_home(struct batch *batch)
+{
+    mailbox_post(batch->home, &batch->mail);
+}
+
+/* A reply may leave at once when everything that it can have seen is in the append-only file, or there is none. */
+static bool must_wait_for_flush(const struct executor *executor)
+{
+    if (!gate_has_aof(&executor->gate)) return false;
+    return executor->has_unflushed_writes || executor->command->versions->last != executor->flushed_version;
+}
+
+static void receive(struct executor *executor)
+{
+    for (struct mail *mail = mailbox_poll(&executor->inbox); mail;) {
+        struct mail *next = mail->next;
+        list_append(&executor->ready, batch_of(mail));
+        mail = next;
+    }
+}
+
+/* True when all that was ready is done or parked. */
+static bool execute_ready(struct executor *executor, struct budget *budget)
+{
+    while (executor->ready.first) {
+        struct batch *batch = executor->ready.first;
+        enum progress progress = execute_batch(executor, batch, budget);
+        if (progress == PROGRESS_SPENT) return false;
+        list_take(&executor->ready);
+        if (progress == PROGRESS_PARKED)
+            list_append(&executor->parked, batch);
+        else if (must_wait_for_flush(executor))
+            list_append(&executor->unflushed, batch);
+        else
+            send_home(batch);
+    }
+    return true;
+}
+
+/* What was parked is tried first, in its order. */
+static void unpark(struct executor *executor)
+{
+    struct batch_list later = executor->ready;
+    executor->ready = executor->parked;
+    executor->parked = (struct batch_list){0};
+    for (struct batch *batch = list_take(&later); batch; batch = list_take(&later)) list_append(&executor->ready, batch);
+}
+
+static bool has_work(const struct executor *executor)
+{
+    return executor->ready.first || executor->parked.first || flag_ledger_has_work(executor->command->ledger) ||
+           executor->command->flush_at_ms != 0;
+}
+
+/* What is to be done ahead of the batches. */
+static void prepare(struct executor *executor, RedisModuleCtx *ctx)
+{
+    struct gate *gate = &executor->gate;
+    gate_begin_turn(gate, ctx);
+    executor->command->now_ms = clock_wall_ms();
+    flag_ledger_set_role(executor->command->ledger, gate_is_primary(gate), gate_lets_maintenance_write(gate));
+    flag_ledger_settle(executor->command->ledger);
+    if (command_flush_is_due(executor->command) && gate_lets_maintenance_write(gate))
+        command_flush_when_due(executor->command);
+}
+
+static void collect(struct executor *executor)
+{
+    if (executor->collect) executor->collect(executor->collect_context);
+}
+
+/* Executes, gives back, and takes what comes of that, as long as the turn lasts. True when nothing is left to do now. */
+static bool execute_rounds(struct executor *executor)
+{
+    struct budget budget = {clock_monotonic_us() + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS};
+    for (;;) {
+        bool is_finished = execute_ready(executor, &budget);
+        collect(executor);
+        receive(executor);
+        if (!is_finished) return false;
+        if (!executor->ready.first) return true;
+        if (clock_monotonic_us() >= budget.deadline_us) return false;
+    }
+}
+
+void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
+{
+    receive(executor);
+    if (!has_work(executor)) return;
+    unpark(executor);
+    engine_keyspace_enter(executor->keyspace, ctx);
+    prepare(executor, ctx);
+    bool is_finished = execute_rounds(executor);
+    bool is_swept = !flag_ledger_sweep(executor->command->ledger);
+    engine_keyspace_leave(executor->keyspace);
+    bool is_reclaiming = executor->parked.first && executor->gate.reclaimer.is_waiting;
+    if (!is_finished || !is_swept || is_reclaiming || executor->unflushed.first) mailbox_ring(&executor->inbox);
+}
+
+void executor_release(struct executor *executor)
+{
+    executor->has_unflushed_writes = false;
+    executor->flushed_version = executor->command->versions->last;
+    if (!executor->unflushed.first) return;
+    for (struct batch *batch = list_take(&executor->unflushed); batch; batch = list_take(&executor->unflushed))
+        send_home(batch);
+    collect(executor);
+}

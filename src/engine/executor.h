@@ -1,0 +1,50 @@
+/* The executor: takes batches from workers, executes them on the keyspace, gives them back. Main thread only, but for the
+ * inbox.
+ *
+ * It runs in the before-sleep event, a proper execution unit of every engine; right behind it, in the same function, the
+ * engine writes (and with appendfsync always syncs) its append-only file. So the replies of writes, and of reads that may
+ * have seen unflushed ones, leave from the after-sleep event on (law 4); the bell makes that come at once. A turn is bounded,
+ * so that RESP clients keep their latency; what is left waits for the next one. */
+#ifndef DIGLOT_ENGINE_EXECUTOR_H
+#define DIGLOT_ENGINE_EXECUTOR_H
+
+#include "base/mailbox.h"
+#include "command/batch.h"
+#include "command/command.h"
+#include "engine/gate.h"
+#include "engine/keyspace.h"
+
+/* Batches in the order of their coming. */
+struct batch_list {
+    struct batch *first;
+    struct batch *last;
+};
+
+struct executor {
+    struct mailbox inbox; /* with a bell; its descriptor is in the engine's event loop */
+    struct engine_keyspace *keyspace;
+    struct command_context *command;
+    struct gate gate;
+    struct batch_list ready;
+    struct batch_list parked;    /* their next message cannot be executed yet */
+    struct batch_list unflushed; /* executed, but the append-only file is not written yet */
+    bool has_unflushed_writes;
+    uint64_t flushed_version; /* the version clock when everything was flushed */
+    /* Called when batches have gone home without a bell; may submit new ones. */
+    void (*collect)(void *context);
+    void *collect_context;
+};
+
+/* `has_threads`: batches come from other threads, which must wake the engine's loop. False with errno when the kernel
+ * refuses a descriptor. */
+MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
+                            bool has_threads);
+/* Forgets the batches that it holds; they are their connections'. */
+void executor_deinit(struct executor *executor);
+
+/* The before-sleep event. */
+void executor_turn(struct executor *executor, RedisModuleCtx *ctx);
+/* The after-sleep event. */
+void executor_release(struct executor *executor);
+
+#endif

@@ -1,0 +1,223 @@
+#include "engine/keyspace.h"
+
+#include <string.h>
+
+static struct engine_keyspace *of(struct keyspace *keyspace)
+{
+    return (struct engine_keyspace *)keyspace;
+}
+
+static void select_db(struct engine_keyspace *ks, int db)
+{
+    if (api.GetSelectedDb(ks->ctx) != db) CHECK(api.SelectDb(ks->ctx, db) == API_OK);
+}
+
+/* Opening for writing invalidates nothing: the module has switched implicit signals off (module.c). */
+static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct span name, enum keyspace_mode mode)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    CHECK(!ks->name);
+    select_db(ks, db);
+    ks->name = api.CreateString(NULL, name.data, name.size);
+    ks->key = api.OpenKey(ks->ctx, ks->name, mode == KEYSPACE_WRITE ? API_READ | API_WRITE : API_READ);
+    ks->type = api.KeyType(ks->key);
+    if (ks->type == API_KEY_EMPTY) return KEYSPACE_ABSENT;
+    return ks->type == API_KEY_STRING ? KEYSPACE_STRING : KEYSPACE_FOREIGN;
+}
+
+static struct span value_of_key(struct keyspace *keyspace)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    size_t size;
+    const char *data = api.StringDMA(ks->key, &size, API_READ);
+    return span_of(data, size);
+}
+
+static int64_t expiry_of_key(struct keyspace *keyspace)
+{
+    return api.GetAbsExpire(of(keyspace)->key);
+}
+
+/* What every change ends with, as the engine's own commands do it. */
+static void announce(struct engine_keyspace *ks, int event_class, const char *event)
+{
+    api.SignalModifiedKey(ks->ctx, ks->name);
+    api.NotifyKeyspaceEvent(ks->ctx, event_class, event, ks->name);
+}
+
+/* An existing string is overwritten in place, which keeps its LRU or LFU history; an empty value has no bytes to write to. */
+static void put_value(struct engine_keyspace *ks, struct span value)
+{
+    if (ks->type == API_KEY_STRING && value.size > 0) {
+        size_t size;
+        CHECK(api.StringTruncate(ks->key, value.size) == API_OK);
+        memcpy(api.StringDMA(ks->key, &size, API_WRITE), value.data, value.size);
+        return;
+    }
+    if (ks->type != API_KEY_EMPTY) api.UnlinkKey(ks->key);
+    RedisModuleString *string = api.CreateString(NULL, value.data, value.size);
+    api.StringSet(ks->key, string);
+    api.FreeString(NULL, string);
+    ks->type = API_KEY_STRING;
+}
+
+static void store_value(struct keyspace *keyspace, struct span value, int64_t expiry, const char *event)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    ks->is_changing = true;
+    put_value(ks, value);
+    bool expires = expiry != KEYSPACE_NO_EXPIRY;
+    if (expires || api.GetAbsExpire(ks->key) != API_NO_EXPIRE) api.SetAbsExpire(ks->key, expiry);
+    if (expires)
+        api.Replicate(ks->ctx, "SET", "sbcl", ks->name, value.data, value.size, "PXAT", (long long)expiry);
+    else
+        api.Replicate(ks->ctx, "SET", "sb", ks->name, value.data, value.size);
+    announce(ks, API_NOTIFY_STRING, event);
+    if (expires && strcmp(event, "set") == 0) api.NotifyKeyspaceEvent(ks->ctx, API_NOTIFY_GENERIC, "expire", ks->name);
+    ks->is_changing = false;
+}
+
+static void patch_value(struct keyspace *keyspace, size_t offset, struct span bytes)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    ks->is_changing = true;
+    size_t size;
+    char *data = api.StringDMA(ks->key, &size, API_WRITE);
+    CHECK(offset + bytes.size <= size);
+    memcpy(data + offset, bytes.data, bytes.size);
+    api.Replicate(ks->ctx, "SETRANGE", "slb", ks->name, (long long)offset, bytes.data, bytes.size);
+    announce(ks, API_NOTIFY_STRING, "setrange");
+    ks->is_changing = false;
+}
+
+static void remove_key(struct keyspace *keyspace)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    ks->is_changing = true;
+    api.UnlinkKey(ks->key);
+    ks->type = API_KEY_EMPTY;
+    api.Replicate(ks->ctx, "DEL", "s", ks->name);
+    announce(ks, API_NOTIFY_GENERIC, "del");
+    ks->is_changing = false;
+}
+
+static void expire_key(struct keyspace *keyspace, int64_t expiry)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    bool expires = expiry != KEYSPACE_NO_EXPIRY;
+    if (!expires && api.GetAbsExpire(ks->key) == API_NO_EXPIRE) return;
+    ks->is_changing = true;
+    api.SetAbsExpire(ks->key, expiry);
+    if (expires)
+        api.Replicate(ks->ctx, "PEXPIREAT", "sl", ks->name, (long long)expiry);
+    else
+        api.Replicate(ks->ctx, "PERSIST", "s", ks->name);
+    announce(ks, API_NOTIFY_GENERIC, expires ? "expire" : "persist");
+    ks->is_changing = false;
+}
+
+static void close_key(struct keyspace *keyspace)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    if (ks->key) api.CloseKey(ks->key);
+    api.FreeString(NULL, ks->name);
+    ks->key = NULL;
+    ks->name = NULL;
+}
+
+static void flush_db(struct keyspace *keyspace, int db)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    select_db(ks, db);
+    RedisModuleCallReply *reply = api.Call(ks->ctx, "FLUSHDB", "!c", "ASYNC");
+    if (reply) api.FreeCallReply(reply);
+}
+
+struct visit {
+    void (*visit)(void *context, struct span name);
+    void *context;
+};
+
+static void on_scan(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, void *user_data)
+{
+    (void)ctx, (void)key;
+    const struct visit *visit = user_data;
+    size_t size;
+    const char *data = api.StringPtrLen(name, &size);
+    visit->visit(visit->context, span_of(data, size));
+}
+
+/* The engine's cursor is an object of its own; the caller's number only tells where a walk begins. */
+static bool scan_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t effort,
+                    void (*visit)(void *context, struct span name), void *context)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    select_db(ks, db);
+    if (*cursor == 0) api.ScanCursorRestart(ks->cursor);
+    *cursor = 1;
+    struct visit each = {visit, context};
+    for (size_t i = 0; i < effort; i++)
+        if (!api.Scan(ks->ctx, ks->cursor, on_scan, &each)) return false;
+    return true;
+}
+
+static uint64_t info_field(RedisModuleServerInfoData *info, const char *name)
+{
+    int error = API_OK;
+    uint64_t value = api.ServerInfoGetFieldUnsigned(info, name, &error);
+    return error == API_OK ? value : 0;
+}
+
+static void read_facts(struct keyspace *keyspace, struct engine_facts *facts)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    facts->keys = api.DbSize(ks->ctx);
+    RedisModuleServerInfoData *info = api.GetServerInfo(ks->ctx, "memory");
+    facts->used_memory = info_field(info, "used_memory");
+    facts->maxmemory = info_field(info, "maxmemory");
+    api.FreeServerInfo(ks->ctx, info);
+    info = api.GetServerInfo(ks->ctx, "stats");
+    facts->evicted_keys = info_field(info, "evicted_keys");
+    facts->expired_keys = info_field(info, "expired_keys");
+    api.FreeServerInfo(ks->ctx, info);
+}
+
+static const struct keyspace_api engine_keyspace_api = {
+    .open = open_key,
+    .value = value_of_key,
+    .expiry = expiry_of_key,
+    .store = store_value,
+    .patch = patch_value,
+    .remove = remove_key,
+    .expire = expire_key,
+    .close = close_key,
+    .flush = flush_db,
+    .scan = scan_db,
+    .facts = read_facts,
+};
+
+void engine_keyspace_init(struct engine_keyspace *keyspace)
+{
+    *keyspace = (struct engine_keyspace){
+        .keyspace.api = &engine_keyspace_api,
+        .cursor = api.ScanCursorCreate(),
+    };
+}
+
+void engine_keyspace_deinit(struct engine_keyspace *keyspace)
+{
+    api.ScanCursorDestroy(keyspace->cursor);
+    keyspace->cursor = NULL;
+}
+
+void engine_keyspace_enter(struct engine_keyspace *keyspace, RedisModuleCtx *ctx)
+{
+    keyspace->ctx = ctx;
+    keyspace->entered_db = api.GetSelectedDb(ctx);
+}
+
+void engine_keyspace_leave(struct engine_keyspace *keyspace)
+{
+    select_db(keyspace, keyspace->entered_db);
+    keyspace->ctx = NULL;
+}

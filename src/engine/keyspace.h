@@ -1,0 +1,27 @@
+/* The keyspace interface on the module API. Main thread only. */
+#ifndef DIGLOT_ENGINE_KEYSPACE_H
+#define DIGLOT_ENGINE_KEYSPACE_H
+
+#include "command/keyspace.h"
+#include "engine/api.h"
+
+struct engine_keyspace {
+    struct keyspace keyspace; /* first: what commands see */
+    RedisModuleCtx *ctx;      /* of the present turn or command */
+    int entered_db;           /* what ctx had selected */
+    RedisModuleString *name;  /* of the open key */
+    RedisModuleKey *key;      /* NULL: absent, opened for reading */
+    int type;
+    RedisModuleScanCursor *cursor;
+    bool is_changing; /* the events that come now are of our own doing */
+};
+
+void engine_keyspace_init(struct engine_keyspace *keyspace);
+void engine_keyspace_deinit(struct engine_keyspace *keyspace);
+
+/* Keys can be used between these two, with the context of a before-sleep event or of a command. Leaving selects the
+ * database that was selected when it was entered: a command's context is the client itself. */
+void engine_keyspace_enter(struct engine_keyspace *keyspace, RedisModuleCtx *ctx);
+void engine_keyspace_leave(struct engine_keyspace *keyspace);
+
+#endif

@@ -1,0 +1,36 @@
+/* The version clock: where CAS tokens come from.
+ *
+ * A fixed array of counters, indexed by a hash of the key. Every change of a key's content, from either protocol, sets its
+ * counter to the next value of one global clock, and the counter is the CAS token. So a token that still stands proves that
+ * nothing changed since it was given out; two keys that share a counter can only make a cas fail without cause. No memory
+ * per key. What changes many keys at once (FLUSHALL, SWAPDB, loading, a new role) raises a floor above all tokens given out.
+ *
+ * The clock starts from the wall clock in nanoseconds, and keys change less than once in a nanosecond, so tokens never
+ * repeat across restarts and failovers. Main thread only. */
+#ifndef DIGLOT_ITEM_VERSION_H
+#define DIGLOT_ITEM_VERSION_H
+
+#include <stdint.h>
+
+#define VERSION_COUNTERS (1u << 20)
+
+struct version_clock {
+    uint64_t last; /* the newest value given out */
+    uint64_t floor;
+    uint64_t *counters;
+};
+
+/* `start`: the wall clock in nanoseconds. */
+void version_clock_init(struct version_clock *clock, uint64_t start);
+void version_clock_deinit(struct version_clock *clock);
+
+/* The token of a key's present content. Never 0. */
+uint64_t version_current(const struct version_clock *clock, uint64_t key_hash);
+
+/* Tells that a key's content has changed. */
+void version_advance(struct version_clock *clock, uint64_t key_hash);
+
+/* Tells that any number of keys may have changed: no token given out before stands any longer. */
+void version_advance_all(struct version_clock *clock);
+
+#endif

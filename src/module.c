@@ -1,0 +1,317 @@
+/* Diglot: makes a Redis or Valkey server speak memcached's protocols over the same keys.
+ *
+ * This file sets every part up, in the order of their dependence, and takes them down in the reverse one: it is the map of
+ * the program. docs/architecture.md has the picture. */
+#include "base/clock.h"
+#include "base/version.h"
+#include "engine/config.h"
+#include "engine/engine.h"
+#include "net/listener.h"
+#include "net/worker.h"
+#include "observe/stats.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MODULE_VERSION 1
+
+struct diglot {
+    struct options options;
+    struct config_texts *config;
+    struct counter_board board; /* set 0: the main thread; the others: the workers */
+    struct client_list clients;
+    struct stats_sources stats;
+    struct engine engine;
+    struct listener_set listeners;
+    struct worker_shared shared;
+    struct worker **workers;
+    size_t worker_count;
+    size_t thread_count; /* running; 0: the engine's loop turns the one worker */
+    bool is_in_loop;     /* descriptors are registered with the engine's loop */
+};
+
+/* ---- The engine's loop ---- */
+
+static void on_bell(int descriptor, void *user_data, int mask)
+{
+    (void)descriptor, (void)mask;
+    struct diglot *diglot = user_data;
+    mailbox_silence(&diglot->engine.executor.inbox); /* the batches are taken before the loop sleeps */
+}
+
+static void on_worker_ready(int descriptor, void *user_data, int mask)
+{
+    (void)descriptor, (void)mask;
+    worker_poll(user_data, 0);
+}
+
+static void collect_completions(void *context)
+{
+    struct diglot *diglot = context;
+    worker_collect(diglot->workers[0]);
+}
+
+static void on_turn(void *owner)
+{
+    struct diglot *diglot = owner;
+    if (diglot->thread_count == 0) worker_expire_connections(diglot->workers[0]);
+}
+
+static bool uses_threads(const struct diglot *diglot)
+{
+    return option_get(&diglot->options, io_threads) > 0;
+}
+
+static bool join_loop(struct diglot *diglot)
+{
+    int bell = diglot->engine.executor.inbox.bell;
+    if (api.EventLoopAdd(bell, API_LOOP_READABLE, on_bell, diglot) != API_OK) return false;
+    diglot->is_in_loop = true;
+    if (uses_threads(diglot)) return true;
+    struct worker *worker = diglot->workers[0];
+    diglot->engine.executor.collect = collect_completions;
+    diglot->engine.executor.collect_context = diglot;
+    return api.EventLoopAdd(worker_descriptor(worker), API_LOOP_READABLE, on_worker_ready, worker) == API_OK;
+}
+
+static void leave_loop(struct diglot *diglot)
+{
+    if (!diglot->is_in_loop) return;
+    diglot->is_in_loop = false;
+    api.EventLoopDel(diglot->engine.executor.inbox.bell, API_LOOP_READABLE);
+    if (!uses_threads(diglot)) api.EventLoopDel(worker_descriptor(diglot->workers[0]), API_LOOP_READABLE);
+}
+
+/* ---- Parts ---- */
+
+static bool refuse(RedisModuleCtx *ctx, const char *sentence)
+{
+    api.Log(ctx, "warning", "%s", sentence);
+    return false;
+}
+
+static bool set_up_options(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    options_init(&diglot->options);
+    diglot->config = config_load(ctx, &diglot->options);
+    if (!diglot->config) return false;
+    const char *refusal = options_refusal(&diglot->options);
+    if (refusal) return refuse(ctx, refusal);
+    if (api.SelectDb(ctx, (int)option_get(&diglot->options, db)) != API_OK)
+        return refuse(ctx, "diglot.db is a database that this server does not have: lower it or raise 'databases'");
+    return api.SelectDb(ctx, 0) == API_OK;
+}
+
+static void set_up_observation(struct diglot *diglot)
+{
+    size_t threads = (size_t)option_get(&diglot->options, io_threads);
+    diglot->worker_count = threads > 0 ? threads : 1;
+    counter_board_init(&diglot->board, diglot->worker_count + 1);
+    client_list_init(&diglot->clients);
+    diglot->stats = (struct stats_sources){
+        .board = &diglot->board,
+        .clients = &diglot->clients,
+        .options = &diglot->options,
+        .started_ms = clock_wall_ms(),
+    };
+}
+
+static void tear_down_observation(struct diglot *diglot)
+{
+    client_list_deinit(&diglot->clients);
+    counter_board_deinit(&diglot->board);
+}
+
+/* The number of databases is the first that cannot be selected. */
+static int count_databases(RedisModuleCtx *ctx)
+{
+    int count = 0;
+    while (api.SelectDb(ctx, count) == API_OK) count++;
+    CHECK(api.SelectDb(ctx, 0) == API_OK);
+    return count;
+}
+
+static void stop_threads(void *owner);
+
+static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    struct engine *engine = &diglot->engine;
+    engine->options = &diglot->options;
+    engine->board = &diglot->board;
+    engine->is_primary = api.GetContextFlags(ctx) & API_CONTEXT_PRIMARY;
+    engine_keyspace_init(&engine->keyspace);
+    version_clock_init(&engine->versions, clock_wall_ns());
+    engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, count_databases(ctx));
+
+    struct command_context *command = &engine->command;
+    command_context_init(command);
+    command->keyspace = &engine->keyspace.keyspace;
+    command->ledger = engine->ledger;
+    command->versions = &engine->versions;
+    command->counters = &diglot->board.sets[0];
+    command->options = &diglot->options;
+    command->stats = &diglot->stats;
+    command->db = (int)option_get(&diglot->options, db);
+    command->key_prefix = span_of(diglot->options.key_prefix, strlen(diglot->options.key_prefix));
+
+    engine->owner = diglot;
+    engine->on_turn = on_turn;
+    engine->on_shutdown = stop_threads;
+}
+
+static void tear_down_commands(struct diglot *diglot)
+{
+    command_context_deinit(&diglot->engine.command);
+    flag_ledger_free(&diglot->engine.ledger);
+    version_clock_deinit(&diglot->engine.versions);
+    engine_keyspace_deinit(&diglot->engine.keyspace);
+}
+
+static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    struct engine *engine = &diglot->engine;
+    if (executor_init(&engine->executor, &engine->keyspace, &engine->command, uses_threads(diglot))) return true;
+    return refuse(ctx, "cannot make an event descriptor: raise the limit of open files (ulimit -n)");
+}
+
+static bool set_up_listeners(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    char error[LISTENER_ERROR_SIZE];
+    uint16_t port = (uint16_t)option_get(&diglot->options, port);
+    struct span bind = span_of(diglot->options.bind, strlen(diglot->options.bind));
+    if (port == 0 || listener_set_open(&diglot->listeners, bind, port, error)) return true;
+    return refuse(ctx, error);
+}
+
+static bool make_workers(struct diglot *diglot)
+{
+    diglot->shared = (struct worker_shared){
+        .options = &diglot->options,
+        .clients = &diglot->clients,
+        .executor = &diglot->engine.executor.inbox,
+    };
+    diglot->workers = check_calloc(diglot->worker_count, sizeof *diglot->workers);
+    for (size_t i = 0; i < diglot->worker_count; i++) {
+        diglot->workers[i] = worker_new(&diglot->shared, &diglot->board.sets[i + 1], uses_threads(diglot));
+        if (!diglot->workers[i]) return false;
+    }
+    for (size_t i = 0; i < diglot->listeners.count; i++) {
+        const struct listener *listener = &diglot->listeners.listeners[i];
+        if (!worker_listen(diglot->workers[0], listener->descriptor, listener->address, diglot->workers,
+                           diglot->worker_count))
+            return false;
+    }
+    return true;
+}
+
+static bool set_up_workers(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    if (make_workers(diglot)) return true;
+    return refuse(ctx, "cannot make an epoll descriptor: raise the limit of open files (ulimit -n)");
+}
+
+static bool start_threads(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    if (!uses_threads(diglot)) return true;
+    for (; diglot->thread_count < diglot->worker_count; diglot->thread_count++)
+        if (!worker_start_thread(diglot->workers[diglot->thread_count]))
+            return refuse(ctx, "cannot start a thread: lower diglot.io-threads or raise the limit of processes (ulimit -u)");
+    return true;
+}
+
+static void stop_threads(void *owner)
+{
+    struct diglot *diglot = owner;
+    while (diglot->thread_count > 0) worker_stop_thread(diglot->workers[--diglot->thread_count]);
+}
+
+static void tear_down_workers(struct diglot *diglot)
+{
+    if (!diglot->workers) return;
+    for (size_t i = 0; i < diglot->worker_count; i++)
+        if (diglot->workers[i]) worker_free(&diglot->workers[i]);
+    free(diglot->workers);
+    diglot->workers = NULL;
+}
+
+static bool meet_engine(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    engine_set_instance(&diglot->engine);
+    if (engine_subscribe(ctx) && engine_create_commands(ctx) && engine_register_info(ctx) && join_loop(diglot)) return true;
+    return refuse(ctx, "the engine refused an event subscription or a command");
+}
+
+/* ---- The whole ---- */
+
+static bool diglot_start(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    if (!set_up_options(diglot, ctx)) return false;
+    set_up_observation(diglot);
+    set_up_commands(diglot, ctx);
+    return set_up_executor(diglot, ctx) && set_up_listeners(diglot, ctx) && set_up_workers(diglot, ctx) &&
+           meet_engine(diglot, ctx) && start_threads(diglot, ctx);
+}
+
+/* Takes down what is up; a part that is not up has nothing to take down. */
+static void diglot_stop(struct diglot **diglot_at)
+{
+    struct diglot *diglot = *diglot_at;
+    stop_threads(diglot);
+    engine_set_instance(NULL);
+    leave_loop(diglot);
+    if (diglot->config && diglot->board.sets) {
+        executor_deinit(&diglot->engine.executor);
+        tear_down_workers(diglot);
+        listener_set_close(&diglot->listeners);
+        tear_down_commands(diglot);
+        tear_down_observation(diglot);
+    }
+    config_free(&diglot->config);
+    free(diglot);
+    *diglot_at = NULL;
+}
+
+static void announce(const struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    for (size_t i = 0; i < diglot->listeners.count; i++)
+        api.Log(ctx, "notice", "memcached clients are served on %s", diglot->listeners.listeners[i].address);
+}
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int RedisModule_OnLoad(RedisModuleCtx *ctx, void **argv, int argc)
+{
+    (void)argv;
+    const char *missing = api_bind(ctx);
+    if (missing) {
+        if (api.Log) api.Log(ctx, "warning", "diglot needs Redis 7.0 or newer, or Valkey: this engine has no %s", missing);
+        return API_ERR;
+    }
+    if (api.IsModuleNameBusy("diglot")) return API_ERR;
+    api.SetModuleAttribs(ctx, "diglot", MODULE_VERSION, API_VERSION);
+    if (argc > 0) {
+        refuse(ctx, "diglot takes no module arguments: write options as diglot.NAME VALUE lines in the configuration");
+        return API_ERR;
+    }
+    api.SetModuleOptions(ctx, API_OPTION_IO_ERRORS | API_OPTION_NO_IMPLICIT_SIGNAL | API_OPTION_REPL_ASYNC_LOAD |
+                                  API_OPTION_ATOMIC_SLOT_MIGRATION);
+    struct diglot *diglot = check_calloc(1, sizeof *diglot);
+    if (!diglot_start(diglot, ctx)) {
+        diglot_stop(&diglot);
+        return API_ERR;
+    }
+    announce(diglot, ctx);
+    return API_OK;
+}
+
+EXPORT int RedisModule_OnUnload(RedisModuleCtx *ctx)
+{
+    (void)ctx;
+    struct engine *engine = engine_instance();
+    if (engine) {
+        struct diglot *diglot = engine->owner;
+        diglot_stop(&diglot);
+    }
+    return API_OK;
+}
