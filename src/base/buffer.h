@@ -27,13 +27,15 @@ static inline size_t buffer_room(const struct buffer *buffer)
     return buffer->capacity - buffer->end;
 }
 
+/* Never a NULL span, so that it can be compared and skipped in. */
 static inline struct span buffer_content(const struct buffer *buffer)
 {
-    return span_of(buffer->data + buffer->begin, buffer_size(buffer));
+    return buffer->data != NULL ? span_of(buffer->data + buffer->begin, buffer_size(buffer)) : SPAN("");
 }
 
-/* Makes room for `size` more bytes behind the end: moves the content to the front where that suffices, else at least
- * doubles the capacity. Aborts when the machine has no memory left, as the engine itself does. */
+/* Makes room for `size` more bytes behind the end: moves the content to the front where that suffices and copies no more
+ * than it frees, else at least doubles the capacity (which stays below four times what was ever needed at once). Aborts
+ * when the machine has no memory left, as the engine itself does. */
 void buffer_reserve(struct buffer *buffer, size_t size);
 
 /* Drops `size` bytes from the beginning; size must not exceed buffer_size(). Frees and moves nothing. */

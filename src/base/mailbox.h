@@ -17,7 +17,8 @@ struct mail {
 
 struct mailbox {
     _Atomic(struct mail *) newest;
-    int bell; /* eventfd, or -1 */
+    int bell;   /* eventfd, or -1 */
+    bool rings; /* posting rings the bell; a taker in the posters' own thread may switch that off */
 };
 
 /* Returns false, with errno, when the bell cannot be made. */
@@ -30,6 +31,12 @@ void mailbox_post(struct mailbox *box, struct mail *mail);
 
 /* The taker's thread: all mails, oldest first, linked by `next`; NULL when there are none. Silences the bell. */
 struct mail *mailbox_take(struct mailbox *box);
+
+/* The same without a system call, for a taker that looks often and silences the bell only when it was woken by it. */
+struct mail *mailbox_poll(struct mailbox *box);
+
+/* The taker's thread. Whatever rang is to be looked for afterwards. */
+void mailbox_silence(struct mailbox *box);
 
 /* Makes the bell ring without a mail. Any thread. */
 void mailbox_ring(struct mailbox *box);

@@ -9,18 +9,23 @@
 /* Longest text of a 64-bit number, sign included. */
 #define NUMBER_TEXT_SIZE 21
 
-/* Each returns false, and leaves *value alone, unless the whole text is a number in range.
+/* Each returns false, and leaves *value alone, unless the text begins with a number in range.
  *
  * memcached reads its numbers with strtoul and friends, and clients rely on what that lets through: leading white space
- * (space, \t \n \v \f \r), a leading '+', and, behind the digits, anything that begins with white space. A minus sign in
- * front of an unsigned number is refused unless the number's two's complement still has its top bit clear, as strtoull
- * would yield it (memcached's own check). */
+ * (space, \t \n \v \f \r), a leading '+', and, behind the digits, anything that begins with white space or a NUL. A minus
+ * sign in front of an unsigned number gives its two's complement, as strtoull does, and is refused (wherever it stands in
+ * the text) when that has its top bit set: memcached's own check. The range is that of 64 bits even where the value has
+ * 32: memcached then keeps the low half, and so do these (flags 4294967297 are 1). */
 bool number_parse_u64(struct span text, uint64_t *value);
 bool number_parse_u32(struct span text, uint32_t *value);
 bool number_parse_i64(struct span text, int64_t *value);
 bool number_parse_i32(struct span text, int32_t *value);
 
-/* Writes the decimal digits of `value` to `text`, without a terminator; returns how many. */
+/* A decimal fraction with or without exponent, white space as above; *value is near it, not rounded to the last bit. Less
+ * than strtod accepts: no hexadecimal digits, infinities or NaNs. */
+bool number_parse_decimal(struct span text, double *value);
+
+/* Writes the decimal digits of `value` to `text`, without a terminator and not a byte beyond them; returns how many. */
 size_t number_format_u64(char text[NUMBER_TEXT_SIZE], uint64_t value);
 
 #endif

@@ -101,6 +101,13 @@ static void note_ledger_change(struct engine *engine, int db, const struct item_
         flag_ledger_note_ledger_lost(engine->ledger, db, key->slot);
 }
 
+/* Valkey 8.1 hands events the context of the client at work, selects the event's database on it, and leaves it there: behind
+ * a MOVE the client would be in the target's database (mended in 9.1). The client was in the source's. */
+static void return_to_source_db(struct engine *engine, RedisModuleCtx *ctx, const char *event)
+{
+    if (api.is_valkey && strcmp(event, "move_to") == 0) api.SelectDb(ctx, engine->moving_from_db);
+}
+
 static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, RedisModuleString *name)
 {
     (void)type;
@@ -116,6 +123,7 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
         note_ledger_change(engine, db, &key, change, event);
     else
         note_item_change(engine, db, &key, change);
+    return_to_source_db(engine, ctx, event);
     return API_OK;
 }
 

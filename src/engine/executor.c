@@ -61,8 +61,8 @@ static bool budget_is_spent(struct budget *budget)
 }
 
 enum progress {
-    PROGRESS_DONE,   /* the batch can go home */
-    PROGRESS_PARKED, /* its next message must wait */
+    PROGRESS_DONE,   /* the batch can go home, with what is executed of it */
+    PROGRESS_PARKED, /* its first message must wait */
     PROGRESS_SPENT,  /* the turn is over */
 };
 
@@ -77,10 +77,13 @@ static bool execute_message(struct executor *executor, struct batch *batch, stru
     return true;
 }
 
+/* A message that must wait does not hold back the replies of those before it: they go home, and the rest comes again. */
 static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
 {
+    uint32_t before = batch->executed;
     while (batch->executed < batch->count) {
-        if (!execute_message(executor, batch, &batch->messages[batch->executed])) return PROGRESS_PARKED;
+        if (!execute_message(executor, batch, &batch->messages[batch->executed]))
+            return batch->executed == before ? PROGRESS_PARKED : PROGRESS_DONE;
         batch->executed++;
         if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT) break;
         if (budget_is_spent(budget) && batch->executed < batch->count) return PROGRESS_SPENT;
