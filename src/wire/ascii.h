@@ -10,11 +10,13 @@
 #define ASCII_KEY_MAX 250
 /* A line that goes on for longer without a newline closes the connection, unless it is a get. */
 #define ASCII_LINE_MAX 2048
-/* The same for get, gets, gat and gats lines (memcached has no bound). */
+/* The same for get and gets (gat not among them), where memcached has no bound. */
 #define ASCII_GET_LINE_MAX (1024 * 1024)
+/* A line that is there with its newline is decoded up to this size, get and gets up to theirs. */
+#define ASCII_WHOLE_LINE_MAX (16 * 1024)
 
 struct ascii_limits {
-    size_t max_item_size; /* bytes, counted as memcached counts an item (item/size.h) */
+    size_t max_item_size; /* bytes, counted as memcached counts an item (wire/size.h) */
 };
 
 enum ascii_status {
@@ -32,14 +34,16 @@ struct ascii_decoded {
     struct span keys;
 };
 
-/* Decodes the first request of `input`. A storage request is PARTIAL until its whole value is there. */
+/* Decodes the first request of `input`. A storage request is PARTIAL until its whole value is there. *decoded is set for
+ * ASCII_REQUEST alone; its spans point into `input` or to static text. */
 enum ascii_status ascii_decode(struct span input, const struct ascii_limits *limits, struct ascii_decoded *decoded);
 
 /* Moves the first key from *keys to *key; false when none is left. */
 bool ascii_next_key(struct span *keys, struct span *key);
 
 /* Appends the reply to `request` in memcached's words. `values` are the value bytes of the batch. Nothing is appended
- * for a quiet request, nor for a get that missed. */
+ * for a quiet request, nor for a get that missed; END follows the key that ends_reply. An error of a get is told once, by
+ * the key that ends_reply, in END's place. */
 void ascii_encode(const struct request *request, const struct result *result, struct span values, struct buffer *output);
 
 #endif

@@ -1,0 +1,201 @@
+/* From bytes to one line, from the line's first word to the decoder of its command. */
+#include "wire/ascii.h"
+
+#include "base/version.h"
+#include "wire/ascii_parts.h"
+
+#define LEADING_SPACES_MAX 100
+#define SHORT_WORD 16
+#define NAME_MAX_SIZE 14
+#define NAMES_OF_ONE_SIZE 7
+
+#define GET(literal, cas) \
+    { .name = SPAN(literal), .decode = ascii_decode_get, .walks_keys = true, .want_cas = (cas) }
+#define GAT(literal, cas) \
+    { .name = SPAN(literal), .decode = ascii_decode_gat, .walks_keys = true, .want_cas = (cas) }
+#define STORAGE(literal, operation) \
+    { .name = SPAN(literal), .decode = ascii_decode_storage, .op = (operation), .least = 5, .most = 6 }
+#define ARITHMETIC(literal, operation) \
+    { .name = SPAN(literal), .decode = ascii_decode_arithmetic, .op = (operation), .least = 3, .most = 4 }
+#define COMMAND(literal, decoder, few, many) \
+    { .name = SPAN(literal), .decode = (decoder), .least = (few), .most = (many) }
+#define FIXED(literal, reply) { .name = SPAN(literal), .decode = ascii_decode_fixed, .text = SPAN(reply) }
+
+/* By the size of the name, the busy ones first. */
+static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE] = {
+    [3] = {GET("get", false), STORAGE("set", REQUEST_SET), STORAGE("add", REQUEST_ADD), GAT("gat", false),
+           {.name = SPAN("cas"), .decode = ascii_decode_storage, .op = REQUEST_CAS, .least = 6, .most = 7},
+           COMMAND("lru", ascii_decode_lru, 2, 0)},
+    [4] = {GET("gets", true), ARITHMETIC("incr", REQUEST_INCR), ARITHMETIC("decr", REQUEST_DECR), GAT("gats", true),
+           COMMAND("quit", ascii_decode_quit, 0, 0), GET("bget", false)},
+    [5] = {COMMAND("touch", ascii_decode_touch, 3, 4), COMMAND("stats", ascii_decode_stats, 0, 0),
+           COMMAND("slabs", ascii_decode_slabs, 0, 0), FIXED("watch", "ERROR")},
+    [6] = {COMMAND("delete", ascii_decode_delete, 2, 4), STORAGE("append", REQUEST_APPEND)},
+    [7] = {FIXED("version", "VERSION " DIGLOT_MEMCACHED_LEVEL "-diglot-" DIGLOT_VERSION),
+           STORAGE("replace", REQUEST_REPLACE), STORAGE("prepend", REQUEST_PREPEND)},
+    [8] = {FIXED("shutdown", "ERROR: shutdown not enabled"), FIXED("extstore", "ERROR")},
+    [9] = {COMMAND("flush_all", ascii_decode_flush_all, 1, 3), COMMAND("verbosity", ascii_decode_verbosity, 2, 3)},
+    [11] = {COMMAND("lru_crawler", ascii_decode_lru_crawler, 0, 0)},
+    [13] = {FIXED("refresh_certs", "Error TLS not enabled")},
+    [14] = {COMMAND("cache_memlimit", ascii_decode_memlimit, 2, 3)},
+};
+
+static const struct ascii_command *find_command(struct span name)
+{
+    if (name.size > NAME_MAX_SIZE) {
+        return NULL;
+    }
+    const struct ascii_command *command = commands[name.size];
+    const struct ascii_command *end = command + NAMES_OF_ONE_SIZE;
+    for (; command < end && command->decode != NULL; command++) {
+        if (command->name.data[0] == name.data[0] && memcmp(command->name.data, name.data, name.size) == 0) {
+            return command;
+        }
+    }
+    return NULL;
+}
+
+enum ascii_status ascii_reply(struct ascii_decoded *decoded, struct span text)
+{
+    decoded->request = (struct request){.op = REQUEST_REPLY, .quiet = decoded->request.quiet, .text = text};
+    return ASCII_REQUEST;
+}
+
+bool ascii_says_noreply(const struct ascii_line *line)
+{
+    return span_equal(line->words[line->count - 1], SPAN("noreply"));
+}
+
+static struct span skip_spaces(struct span text)
+{
+    size_t count = 0;
+    while (count < text.size && text.data[count] == ' ') {
+        count++;
+    }
+    return span_skip(text, count);
+}
+
+/* Most words are shorter than the way into memchr and back. */
+static size_t word_size(struct span text)
+{
+    size_t size = 0;
+    while (size < text.size && size < SHORT_WORD && text.data[size] != ' ') {
+        size++;
+    }
+    if (size < SHORT_WORD || size == text.size) {
+        return size;
+    }
+    const char *space = memchr(text.data + size, ' ', text.size - size);
+    return space != NULL ? (size_t)(space - text.data) : text.size;
+}
+
+/* Words are parted by spaces and nothing else. */
+static bool next_word(struct span *text, struct span *word)
+{
+    *text = skip_spaces(*text);
+    if (text->size == 0) {
+        return false;
+    }
+    *word = span_of(text->data, word_size(*text));
+    *text = span_skip(*text, word->size);
+    return true;
+}
+
+bool ascii_next_key(struct span *keys, struct span *key)
+{
+    return next_word(keys, key);
+}
+
+static void split_arguments(struct ascii_line *line)
+{
+    struct span rest = line->arguments;
+    while (line->count < ASCII_WORDS_MAX && next_word(&rest, &line->words[line->count])) {
+        line->count++;
+    }
+}
+
+/* memcached sorts commands by their first letter, and only what falls through to the end is looked at for HTTP. */
+static bool has_own_letter(struct span name)
+{
+    return memchr("gsacidt", name.data[0], 7) != NULL || (name.data[0] == 'm' && name.size == 2);
+}
+
+static enum ascii_status decode_unknown(struct ascii_line *line, struct ascii_decoded *decoded)
+{
+    struct span name = line->words[0];
+    split_arguments(line);
+    if (name.size >= 2 && !has_own_letter(name) && span_starts_with(line->words[line->count - 1], SPAN("HTTP/"))) {
+        return ASCII_CLOSE;
+    }
+    return ascii_reply(decoded, ASCII_ERROR);
+}
+
+static enum ascii_status decode_command(const struct ascii_command *command, struct ascii_line *line,
+                                        const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    decoded->request.op = command->op;
+    decoded->request.want_cas = command->want_cas;
+    if (!command->walks_keys) {
+        split_arguments(line);
+        if (line->count < command->least || (command->most != 0 && line->count > command->most)) {
+            return ascii_reply(decoded, ASCII_ERROR);
+        }
+    }
+    return command->decode(command, line, limits, decoded);
+}
+
+static enum ascii_status decode_line(struct span text, struct span behind, const struct ascii_limits *limits,
+                                     struct ascii_decoded *decoded)
+{
+    struct ascii_line line;
+    line.arguments = text;
+    line.behind = behind;
+    line.count = 1;
+    if (!next_word(&line.arguments, &line.words[0])) {
+        return ascii_reply(decoded, ASCII_ERROR);
+    }
+    const struct ascii_command *command = find_command(line.words[0]);
+    return command != NULL ? decode_command(command, &line, limits, decoded) : decode_unknown(&line, decoded);
+}
+
+/* memcached keeps reading only what begins with one of these two names, gat not among them. */
+static bool is_long_get(struct span text)
+{
+    struct span command = skip_spaces(text);
+    return text.size - command.size <= LEADING_SPACES_MAX &&
+           (span_starts_with(command, SPAN("get ")) || span_starts_with(command, SPAN("gets ")));
+}
+
+static enum ascii_status wait_for_line(struct span input)
+{
+    if (input.size <= ASCII_LINE_MAX) {
+        return ASCII_PARTIAL;
+    }
+    return input.size <= ASCII_GET_LINE_MAX && is_long_get(input) ? ASCII_PARTIAL : ASCII_CLOSE;
+}
+
+/* The line without its end. A CR that stands alone in it stays, and so the line is no command either way. */
+static struct span line_text(const char *start, const char *newline)
+{
+    size_t size = (size_t)(newline - start);
+    if (size > 1 && start[size - 1] == '\r') {
+        size--;
+    }
+    /* memcached takes the line as a C string. */
+    const char *nul = size > 0 ? memchr(start, '\0', size) : NULL;
+    return span_of(start, nul != NULL ? (size_t)(nul - start) : size);
+}
+
+enum ascii_status ascii_decode(struct span input, const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    const char *newline = input.size > 0 ? memchr(input.data, '\n', input.size) : NULL;
+    if (newline == NULL) {
+        return wait_for_line(input);
+    }
+    size_t consumed = (size_t)(newline - input.data) + 1;
+    if (consumed > ASCII_WHOLE_LINE_MAX && (consumed > ASCII_GET_LINE_MAX || !is_long_get(input))) {
+        return ASCII_CLOSE;
+    }
+    *decoded = (struct ascii_decoded){.consumed = consumed};
+    return decode_line(line_text(input.data, newline), span_skip(input, consumed), limits, decoded);
+}

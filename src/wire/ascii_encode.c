@@ -1,0 +1,189 @@
+/* From results to memcached's words. */
+#include "base/check.h"
+#include "base/number.h"
+#include "wire/ascii.h"
+
+#define LINE_END SPAN("\r\n")
+#define END_LINE SPAN("END\r\n")
+/* What a hit adds to its key and its value: "VALUE ", three numbers, spaces, line ends, END. */
+#define HIT_WORDS_SIZE (6 + 3 * (1 + NUMBER_TEXT_SIZE) + 2 + 2 + 5)
+
+/* Writes behind what was reserved; the caller has counted. */
+static char *put(char *at, struct span bytes)
+{
+    memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static char *put_number(char *at, uint64_t number)
+{
+    *at++ = ' ';
+    return at + number_format_u64(at, number);
+}
+
+static void append_line(struct buffer *output, struct span text)
+{
+    buffer_reserve(output, text.size + LINE_END.size);
+    char *at = output->data + output->end;
+    at = put(at, text);
+    at = put(at, LINE_END);
+    output->end = (size_t)(at - output->data);
+}
+
+static void append_refusal(struct buffer *output, struct span why)
+{
+    buffer_append(output, SPAN("SERVER_ERROR "));
+    append_line(output, why);
+}
+
+static void append_hit(const struct request *request, const struct result *result, struct span values,
+                       struct buffer *output)
+{
+    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
+    buffer_reserve(output, HIT_WORDS_SIZE + request->key.size + result->value_size);
+    char *at = output->data + output->end;
+    at = put(at, SPAN("VALUE "));
+    at = put(at, request->key);
+    at = put_number(at, result->flags);
+    at = put_number(at, result->value_size);
+    if (request->want_cas) {
+        at = put_number(at, result->number);
+    }
+    at = put(at, LINE_END);
+    if (result->value_size > 0) {
+        at = put(at, span_of(values.data + result->value_offset, result->value_size));
+    }
+    at = put(at, LINE_END);
+    if (request->ends_reply) {
+        at = put(at, END_LINE);
+    }
+    output->end = (size_t)(at - output->data);
+}
+
+static void append_number(struct buffer *output, uint64_t number)
+{
+    char text[NUMBER_TEXT_SIZE];
+    append_line(output, span_of(text, number_format_u64(text, number)));
+}
+
+/* The words for a result that carries nothing else. */
+static struct span status_words(enum result_status status)
+{
+    static const struct span words[] = {
+        [RESULT_OK] = SPAN("OK"),
+        [RESULT_STORED] = SPAN("STORED"),
+        [RESULT_NOT_STORED] = SPAN("NOT_STORED"),
+        [RESULT_EXISTS] = SPAN("EXISTS"),
+        [RESULT_NOT_FOUND] = SPAN("NOT_FOUND"),
+        [RESULT_NON_NUMERIC] = SPAN("CLIENT_ERROR cannot increment or decrement non-numeric value"),
+        [RESULT_TOO_LARGE] = SPAN("SERVER_ERROR object too large for cache"),
+        [RESULT_OUT_OF_MEMORY] = SPAN("SERVER_ERROR out of memory storing object"),
+        [RESULT_NOT_ALLOWED] = SPAN("CLIENT_ERROR flush_all not allowed"),
+    };
+    CHECK(status < sizeof words / sizeof *words && words[status].size > 0);
+    return words[status];
+}
+
+/* Where an operation has its own words for a result. */
+static struct span words_of(enum request_op op, enum result_status status)
+{
+    static const struct {
+        enum request_op op;
+        enum result_status status;
+        struct span words;
+    } own[] = {
+        {REQUEST_DELETE, RESULT_OK, SPAN("DELETED")},
+        {REQUEST_TOUCH, RESULT_OK, SPAN("TOUCHED")},
+        {REQUEST_STATS, RESULT_OK, SPAN("RESET")},
+        {REQUEST_STATS, RESULT_NOT_FOUND, SPAN("ERROR")},
+        /* The sum of both values is too large; an appended value that is so by itself never gets here. */
+        {REQUEST_APPEND, RESULT_TOO_LARGE, SPAN("NOT_STORED")},
+        {REQUEST_PREPEND, RESULT_TOO_LARGE, SPAN("NOT_STORED")},
+        {REQUEST_INCR, RESULT_OUT_OF_MEMORY, SPAN("SERVER_ERROR out of memory")},
+        {REQUEST_DECR, RESULT_OUT_OF_MEMORY, SPAN("SERVER_ERROR out of memory")},
+    };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (own[i].op == op && own[i].status == status) {
+            return own[i].words;
+        }
+    }
+    return status_words(status);
+}
+
+/* Takes what stands before the next NUL off the pairs. */
+static struct span take_text(struct span *pairs)
+{
+    const char *nul = memchr(pairs->data, '\0', pairs->size);
+    CHECK(nul != NULL);
+    struct span text = span_of(pairs->data, (size_t)(nul - pairs->data));
+    *pairs = span_skip(*pairs, text.size + 1);
+    return text;
+}
+
+static void append_stats(const struct result *result, struct span values, struct buffer *output)
+{
+    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
+    struct span pairs = SPAN("");
+    if (result->value_size > 0) {
+        pairs = span_of(values.data + result->value_offset, result->value_size);
+    }
+    while (pairs.size > 0) {
+        buffer_append(output, SPAN("STAT "));
+        buffer_append(output, take_text(&pairs));
+        buffer_append(output, SPAN(" "));
+        append_line(output, take_text(&pairs));
+    }
+    buffer_append(output, END_LINE);
+}
+
+/* An error of a get stands in END's place: one line says it for all keys. */
+static void append_fetch(const struct request *request, const struct result *result, struct span values,
+                         struct buffer *output)
+{
+    if (result->status == RESULT_HIT) {
+        append_hit(request, result, values, output);
+    } else if (!request->ends_reply) {
+        return;
+    } else if (result->status == RESULT_NOT_FOUND) {
+        buffer_append(output, END_LINE);
+    } else if (result->status == RESULT_REFUSED) {
+        append_refusal(output, result->text);
+    } else {
+        append_line(output, status_words(result->status));
+    }
+}
+
+static void append_outcome(const struct request *request, const struct result *result, struct span values,
+                           struct buffer *output)
+{
+    if (result->status == RESULT_REFUSED) {
+        append_refusal(output, result->text);
+    } else if (request->op == REQUEST_SET_TOO_LARGE) {
+        append_line(output, status_words(RESULT_TOO_LARGE));
+    } else if (result->status == RESULT_NUMBER) {
+        append_number(output, result->number);
+    } else if (result->status == RESULT_STATS) {
+        append_stats(result, values, output);
+    } else {
+        append_line(output, words_of(request->op, result->status));
+    }
+}
+
+void ascii_encode(const struct request *request, const struct result *result, struct span values, struct buffer *output)
+{
+    if (request->quiet || request->op == REQUEST_QUIT) {
+        return;
+    }
+    switch (request->op) {
+    case REQUEST_REPLY:
+        append_line(output, request->text);
+        break;
+    case REQUEST_GET:
+    case REQUEST_GAT:
+        append_fetch(request, result, values, output);
+        break;
+    default:
+        append_outcome(request, result, values, output);
+        break;
+    }
+}

@@ -1,0 +1,187 @@
+/* The text commands on keys. */
+#include "base/number.h"
+#include "wire/ascii_parts.h"
+#include "wire/size.h"
+
+/* memcached adds the value's line end to BYTES in an int. */
+#define BYTES_MAX (INT32_MAX - 2)
+#define LINE_END SPAN("\r\n")
+
+/* Nothing of a get is answered but the error when one of its keys is too long, so all are looked at first. */
+static bool are_keys_valid(struct span keys, size_t *count)
+{
+    struct span key;
+    for (*count = 0; ascii_next_key(&keys, &key); ++*count) {
+        if (key.size > ASCII_KEY_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum ascii_status ascii_decode_get(const struct ascii_command *command, const struct ascii_line *line,
+                                   const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    (void)command;
+    (void)limits;
+    size_t count;
+    if (!are_keys_valid(line->arguments, &count)) {
+        return ascii_reply(decoded, ASCII_BAD_FORMAT);
+    }
+    if (count == 0) {
+        return ascii_reply(decoded, ASCII_ERROR);
+    }
+    decoded->request.op = REQUEST_GET;
+    decoded->keys = line->arguments;
+    return ASCII_REQUEST;
+}
+
+enum ascii_status ascii_decode_gat(const struct ascii_command *command, const struct ascii_line *line,
+                                   const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    (void)command;
+    (void)limits;
+    struct span keys = line->arguments;
+    struct span exptime_text;
+    int32_t exptime;
+    size_t count;
+    if (!ascii_next_key(&keys, &exptime_text)) {
+        return ascii_reply(decoded, ASCII_ERROR);
+    }
+    if (!number_parse_i32(exptime_text, &exptime)) {
+        return ascii_reply(decoded, ASCII_BAD_EXPTIME);
+    }
+    if (!are_keys_valid(keys, &count)) {
+        return ascii_reply(decoded, ASCII_BAD_FORMAT);
+    }
+    if (count == 0) {
+        return ascii_reply(decoded, SPAN("END"));
+    }
+    decoded->request.op = REQUEST_GAT;
+    decoded->request.exptime = exptime;
+    decoded->keys = keys;
+    return ASCII_REQUEST;
+}
+
+/* Takes `noreply` and the key off the line. */
+static bool read_key(const struct ascii_line *line, struct request *request)
+{
+    request->quiet = ascii_says_noreply(line);
+    request->key = line->words[1];
+    return request->key.size <= ASCII_KEY_MAX;
+}
+
+static bool read_storage_line(const struct ascii_line *line, struct request *request, int32_t *bytes)
+{
+    int32_t exptime;
+    if (!read_key(line, request) || !number_parse_u32(line->words[2], &request->flags) ||
+        !number_parse_i32(line->words[3], &exptime) || !number_parse_i32(line->words[4], bytes)) {
+        return false;
+    }
+    request->exptime = exptime;
+    if (request->op == REQUEST_CAS && !number_parse_u64(line->words[5], &request->operand)) {
+        return false;
+    }
+    return *bytes >= 0 && *bytes <= BYTES_MAX;
+}
+
+/* The value is refused before it has come. A set still removes the old one: a stale value is worse than none. */
+static enum ascii_status refuse_value(struct ascii_decoded *decoded, size_t value_size)
+{
+    decoded->swallow = value_size + LINE_END.size;
+    if (decoded->request.op == REQUEST_SET) {
+        decoded->request.op = REQUEST_SET_TOO_LARGE;
+        return ASCII_REQUEST;
+    }
+    return ascii_reply(decoded, SPAN("SERVER_ERROR object too large for cache"));
+}
+
+static enum ascii_status read_value(struct span behind, size_t value_size, struct ascii_decoded *decoded)
+{
+    size_t needed = value_size + LINE_END.size;
+    if (behind.size < needed) {
+        return ASCII_PARTIAL;
+    }
+    decoded->consumed += needed;
+    if (memcmp(behind.data + value_size, LINE_END.data, LINE_END.size) != 0) {
+        return ascii_reply(decoded, SPAN("CLIENT_ERROR bad data chunk"));
+    }
+    decoded->request.value = span_of(behind.data, value_size);
+    return ASCII_REQUEST;
+}
+
+enum ascii_status ascii_decode_storage(const struct ascii_command *command, const struct ascii_line *line,
+                                       const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    (void)command;
+    struct request *request = &decoded->request;
+    int32_t bytes;
+    if (!read_storage_line(line, request, &bytes)) {
+        return ascii_reply(decoded, ASCII_BAD_FORMAT);
+    }
+    size_t value_size = (size_t)bytes;
+    if (item_size(request->key.size, request->flags, value_size) > limits->max_item_size) {
+        return refuse_value(decoded, value_size);
+    }
+    return read_value(line->behind, value_size, decoded);
+}
+
+enum ascii_status ascii_decode_arithmetic(const struct ascii_command *command, const struct ascii_line *line,
+                                          const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    (void)command;
+    (void)limits;
+    if (!read_key(line, &decoded->request)) {
+        return ascii_reply(decoded, ASCII_BAD_FORMAT);
+    }
+    if (!number_parse_u64(line->words[2], &decoded->request.operand)) {
+        return ascii_reply(decoded, SPAN("CLIENT_ERROR invalid numeric delta argument"));
+    }
+    return ASCII_REQUEST;
+}
+
+/* Old clients send a time behind the key; only 0 is let through. */
+static bool is_delete_valid(const struct ascii_line *line, bool quiet)
+{
+    bool has_zero = line->count > 2 && span_equal(line->words[2], SPAN("0"));
+    switch (line->count) {
+    case 2:
+        return true;
+    case 3:
+        return has_zero || quiet;
+    default:
+        return has_zero && quiet;
+    }
+}
+
+enum ascii_status ascii_decode_delete(const struct ascii_command *command, const struct ascii_line *line,
+                                      const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    (void)command;
+    (void)limits;
+    struct request *request = &decoded->request;
+    request->op = REQUEST_DELETE;
+    request->key = line->words[1];
+    request->quiet = line->count > 2 && ascii_says_noreply(line);
+    if (!is_delete_valid(line, request->quiet)) {
+        return ascii_reply(decoded, SPAN("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"));
+    }
+    return request->key.size <= ASCII_KEY_MAX ? ASCII_REQUEST : ascii_reply(decoded, ASCII_BAD_FORMAT);
+}
+
+enum ascii_status ascii_decode_touch(const struct ascii_command *command, const struct ascii_line *line,
+                                     const struct ascii_limits *limits, struct ascii_decoded *decoded)
+{
+    (void)command;
+    (void)limits;
+    int32_t exptime;
+    decoded->request.op = REQUEST_TOUCH;
+    if (!read_key(line, &decoded->request)) {
+        return ascii_reply(decoded, ASCII_BAD_FORMAT);
+    }
+    if (!number_parse_i32(line->words[2], &exptime)) {
+        return ascii_reply(decoded, ASCII_BAD_EXPTIME);
+    }
+    decoded->request.exptime = exptime;
+    return ASCII_REQUEST;
+}
