@@ -17,14 +17,15 @@ struct worker_shared {
     struct client_list *clients;
     struct mailbox *executor; /* where batches go to be executed */
     atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
+    atomic_uint threads;       /* started so far, for their names */
 };
 
 /* Makes a worker with an epoll set. `completions_bell`: batches come back from another thread, so their mailbox gets a
  * bell; without it the caller calls worker_collect. NULL with errno set when the kernel refuses. */
 MUST_USE struct worker *worker_new(struct worker_shared *shared, struct counters *counters, bool completions_bell);
 
-/* Closes its connections and listeners. The thread must be stopped and the executor must hold no batch of this worker.
- * Sets *worker to NULL. */
+/* Closes its connections and accepts no more. Its thread and those of its peers must be stopped, and the executor must
+ * hold no batch of this worker. Sets *worker to NULL. */
 void worker_free(struct worker **worker);
 
 /* Becomes readable when a turn has something to do. */
@@ -44,7 +45,8 @@ void worker_collect(struct worker *worker);
  * where there is a bell, else the caller's duty a few times a second. */
 void worker_expire_connections(struct worker *worker);
 
-/* Runs worker_poll in a thread that takes no signals, until worker_stop_thread, which joins it. */
+/* Runs worker_poll in a thread of its own ("diglot-io-N") that takes no signals, until worker_stop_thread, which joins it
+ * and does nothing when there is none. False, with errno set, when the thread cannot be made. */
 MUST_USE bool worker_start_thread(struct worker *worker);
 void worker_stop_thread(struct worker *worker);
 

@@ -14,6 +14,7 @@ struct session {
     const struct options *options;
     struct counters *counters; /* of the thread that turns this session */
     size_t swallow;            /* bytes of a refused value still to be skipped */
+    size_t lineless;           /* bytes at the input's beginning that are known to hold no line end */
     struct request get;        /* the multiget that is being cut into messages … */
     struct span get_keys;      /* … and its keys that are not in a batch yet */
     bool in_get;

@@ -1,0 +1,61 @@
+#include "config/options.h"
+
+#include <stdio.h>
+
+static void set_text(char field[OPTION_TEXT_MAX], const char *value)
+{
+    memset(field, 0, OPTION_TEXT_MAX);
+    (void)snprintf(field, OPTION_TEXT_MAX, "%s", value);
+}
+
+void options_init(struct options *options)
+{
+#define NUMBER(field, name, value, least, most, is_live, is_memory, description) atomic_init(&options->field, value);
+#define BOOLEAN(field, name, value, is_live, description) atomic_init(&options->field, value);
+#define TEXT(field, name, value, description) set_text(options->field, value);
+    OPTIONS_NUMBER(NUMBER)
+    OPTIONS_BOOLEAN(BOOLEAN)
+    OPTIONS_TEXT(TEXT)
+#undef NUMBER
+#undef BOOLEAN
+#undef TEXT
+}
+
+static const char *number_refusal(const struct options *options)
+{
+#define NUMBER(field, name, value, least, most, is_live, is_memory, description)                                          \
+    if (option_get(options, field) < (least) || option_get(options, field) > (most)) {                                    \
+        return "diglot." name " is out of range: use " #least " to " #most;                                               \
+    }
+    OPTIONS_NUMBER(NUMBER)
+#undef NUMBER
+    return NULL;
+}
+
+static bool is_blank(const char *text)
+{
+    return text[strspn(text, " ")] == '\0';
+}
+
+static const char *text_refusal(const struct options *options)
+{
+    /* The flag ledgers live beside the items; an item must never have a ledger's name. */
+    static const char ledger_prefix[] = "diglot:";
+
+    if (strlen(options->key_prefix) > OPTION_KEY_PREFIX_MAX) {
+        return "diglot.key-prefix is too long: use at most 128 bytes";
+    }
+    if (strncmp(options->key_prefix, ledger_prefix, sizeof(ledger_prefix) - 1) == 0) {
+        return "diglot.key-prefix must not begin with \"diglot:\", the module's own keys do: choose another one";
+    }
+    if (option_get(options, port) != 0 && is_blank(options->bind)) {
+        return "diglot.bind is empty: name at least one address, or close the door with diglot.port 0";
+    }
+    return NULL;
+}
+
+const char *options_refusal(const struct options *options)
+{
+    const char *refusal = number_refusal(options);
+    return refusal != NULL ? refusal : text_refusal(options);
+}

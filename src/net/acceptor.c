@@ -1,0 +1,135 @@
+#define _GNU_SOURCE 1 /* accept4 */
+
+#include "net/acceptor.h"
+
+#include "net/address.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Connections accepted before the clients that are there already have their turn. */
+#define ACCEPTS_PER_TURN 64
+
+/* Level-triggered, so that what a turn leaves in the backlog raises the next event. */
+static bool watch(struct acceptor *acceptor)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &acceptor->source};
+    return epoll_ctl(acceptor->set->epoll, EPOLL_CTL_ADD, acceptor->listener, &event) == 0;
+}
+
+static void pause_accepting(struct acceptor *acceptor)
+{
+    if (!acceptor->is_paused) {
+        (void)epoll_ctl(acceptor->set->epoll, EPOLL_CTL_DEL, acceptor->listener, NULL);
+        acceptor->is_paused = true;
+    }
+}
+
+void acceptor_resume(struct acceptor *acceptor)
+{
+    if (acceptor->is_paused) {
+        acceptor->is_paused = !watch(acceptor);
+    }
+}
+
+static void refuse_connection(struct acceptor *acceptor, int descriptor)
+{
+    const struct span words = SPAN("ERROR Too many open connections\r\n");
+    (void)send(descriptor, words.data, words.size, MSG_NOSIGNAL);
+    (void)shutdown(descriptor, SHUT_RDWR);
+    (void)close(descriptor);
+    counter_add(acceptor->set->counters, COUNTER_REJECTED_CONNECTIONS, 1);
+}
+
+/* Takes a place below the bound; every connection gives its place back when it closes. */
+static bool take_place(struct worker_shared *shared)
+{
+    size_t most = (size_t)option_get(shared->options, maxconns);
+    if (atomic_fetch_add_explicit(&shared->connections, 1, memory_order_relaxed) < most) {
+        return true;
+    }
+    atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
+    return false;
+}
+
+/* They serve TCP; a unix socket refuses them, which does no harm. */
+static void set_tcp_options(int descriptor)
+{
+    const int on = 1;
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+static void deal_out(struct acceptor *acceptor, int descriptor, const char *address)
+{
+    struct worker *peer = acceptor->peers[acceptor->next_peer];
+    acceptor->next_peer = (acceptor->next_peer + 1) % acceptor->peer_count;
+    acceptor->admit(acceptor->worker, peer, connection_new(descriptor, address, acceptor->address));
+}
+
+/* What accept4 says of a client that is gone again, not of the listener. */
+static bool is_passing(int reason)
+{
+    return reason == EINTR || reason == ECONNABORTED || reason == EPROTO || reason == EPERM;
+}
+
+/* False when there is nothing more to accept now. */
+static bool accept_connection(struct acceptor *acceptor)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    socklen_t length = sizeof(peer);
+    int descriptor = accept4(acceptor->listener, (struct sockaddr *)(void *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && !is_passing(errno)) {
+            pause_accepting(acceptor);
+        }
+        return is_passing(errno);
+    }
+    if (!take_place(acceptor->set->shared)) {
+        refuse_connection(acceptor, descriptor);
+        return true;
+    }
+    char address[CLIENT_ADDRESS_SIZE];
+    address_format(&peer, length, address, sizeof(address));
+    set_tcp_options(descriptor);
+    deal_out(acceptor, descriptor, address);
+    return true;
+}
+
+static void handle_event(struct event_source *source, uint32_t events)
+{
+    (void)events;
+    struct acceptor *acceptor = CONTAINER_OF(source, struct acceptor, source);
+    for (int accepts = 0; accepts < ACCEPTS_PER_TURN && accept_connection(acceptor); accepts++) {
+    }
+}
+
+bool acceptor_init(struct acceptor *acceptor, int listener, const char *address, struct worker **peers, size_t peer_count)
+{
+    CHECK(peer_count > 0);
+    acceptor->source.handle = handle_event;
+    acceptor->listener = listener;
+    (void)snprintf(acceptor->address, sizeof(acceptor->address), "%s", address);
+    acceptor->peers = check_calloc(peer_count, sizeof(struct worker *));
+    memcpy(acceptor->peers, peers, peer_count * sizeof(struct worker *));
+    acceptor->peer_count = peer_count;
+    if (!watch(acceptor)) {
+        free(acceptor->peers);
+        acceptor->peers = NULL;
+        return false;
+    }
+    return true;
+}
+
+void acceptor_deinit(struct acceptor *acceptor)
+{
+    pause_accepting(acceptor);
+    free(acceptor->peers);
+    acceptor->peers = NULL;
+}

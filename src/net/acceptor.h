@@ -1,0 +1,31 @@
+/* One listening socket in one worker's epoll set: accepts, holds the bound on connections, and deals what it has
+ * accepted out to the workers in turn. The worker's thread. */
+#ifndef DIGLOT_NET_ACCEPTOR_H
+#define DIGLOT_NET_ACCEPTOR_H
+
+#include "net/connection.h"
+#include "net/listener.h"
+
+struct acceptor {
+    struct event_source source;
+    struct worker *worker;
+    struct connection_set *set; /* the worker's */
+    struct worker **peers;      /* those that serve what is accepted here, in turn */
+    size_t peer_count;
+    size_t next_peer;
+    /* Gives a connection that `worker` has accepted to `peer`. */
+    void (*admit)(struct worker *worker, struct worker *peer, struct connection *connection);
+    int listener; /* its owner closes it */
+    bool is_paused;
+    char address[LISTENER_ADDRESS_SIZE];
+};
+
+/* The struct must be zero but for worker, set and admit. False with errno set when the kernel refuses. */
+MUST_USE bool acceptor_init(struct acceptor *acceptor, int listener, const char *address, struct worker **peers,
+                            size_t peer_count);
+void acceptor_deinit(struct acceptor *acceptor);
+
+/* Tries again after a pause: when the process was out of descriptors, accepting stopped instead of spinning. */
+void acceptor_resume(struct acceptor *acceptor);
+
+#endif

@@ -1,0 +1,349 @@
+#include "net/connection.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* While this much output is pending, nothing more is executed or encoded. */
+#define OUTPUT_LIMIT ((size_t)256 * 1024)
+/* Steps that one connection may take before the others have their turn. */
+#define STEPS_PER_TURN 16
+#define MICROSECONDS 1000000u
+
+/* What comes of a step. */
+enum step {
+    STEP_NEXT,  /* there is more to do at once */
+    STEP_WAIT,  /* an event or the batch's return will go on from here */
+    STEP_CLOSE, /* nothing more can be done for this client */
+};
+
+struct connection *connection_new(int descriptor, const char *address, const char *listening)
+{
+    struct connection *connection = check_calloc(1, sizeof(*connection));
+    connection->descriptor = descriptor;
+    connection->is_writable = true;
+    connection->needs_input = true;
+    connection->client.descriptor = descriptor;
+    (void)snprintf(connection->client.address, sizeof(connection->client.address), "%s", address);
+    (void)snprintf(connection->client.listening, sizeof(connection->client.listening), "%s", listening);
+    buffer_init(&connection->input);
+    buffer_init(&connection->output);
+    ring_init(&connection->link);
+    ring_init(&connection->ready);
+    return connection;
+}
+
+static void close_socket(int descriptor)
+{
+    /* A forked child of the engine may hold a duplicate: closing alone would not tell the peer. */
+    (void)shutdown(descriptor, SHUT_RDWR);
+    (void)close(descriptor);
+}
+
+void connection_abandon(struct connection *connection, struct worker_shared *shared)
+{
+    atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
+    close_socket(connection->descriptor);
+    free(connection);
+}
+
+static void handle_event(struct event_source *source, uint32_t events)
+{
+    struct connection *connection = CONTAINER_OF(source, struct connection, source);
+    if (connection->descriptor < 0) {
+        return;
+    }
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        connection->has_hung_up = true;
+        connection->is_readable = true;
+    }
+    if (events & EPOLLIN) {
+        connection->is_readable = true;
+    }
+    /* After a failure the next write is the one that tells. */
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        connection->is_writable = true;
+    }
+    connection_advance(connection);
+}
+
+void connection_open(struct connection *connection, struct connection_set *set)
+{
+    connection->set = set;
+    connection->source.handle = handle_event;
+    connection->active_us = set->now_us;
+    atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
+    session_init(&connection->session, set->shared->options, set->counters);
+
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = &connection->source};
+    if (epoll_ctl(set->epoll, EPOLL_CTL_ADD, connection->descriptor, &event) != 0) {
+        connection_abandon(connection, set->shared);
+        return;
+    }
+    ring_append(&set->open, &connection->link);
+    client_list_add(set->shared->clients, &connection->client);
+    counter_add(set->counters, COUNTER_CURR_CONNECTIONS, 1);
+    counter_add(set->counters, COUNTER_TOTAL_CONNECTIONS, 1);
+}
+
+static void set_stalled(struct connection *connection, bool is_stalled)
+{
+    if (connection->is_stalled == is_stalled) {
+        return;
+    }
+    connection->is_stalled = is_stalled;
+    if (is_stalled) {
+        connection->set->stalled_count++;
+        connection->wrote_us = connection->set->now_us;
+    } else {
+        connection->set->stalled_count--;
+    }
+}
+
+void connection_close(struct connection *connection)
+{
+    struct connection_set *set = connection->set;
+    set_stalled(connection, false);
+    ring_remove(&connection->ready);
+    ring_remove(&connection->link);
+    ring_append(connection->is_away ? &set->orphaned : &set->dead, &connection->link);
+    client_list_remove(set->shared->clients, &connection->client);
+    counter_add(set->counters, COUNTER_CURR_CONNECTIONS, (uint64_t)-1);
+    atomic_fetch_sub_explicit(&set->shared->connections, 1, memory_order_relaxed);
+
+    /* While a forked child holds a duplicate, closing does not end the registration. */
+    (void)epoll_ctl(set->epoll, EPOLL_CTL_DEL, connection->descriptor, NULL);
+    close_socket(connection->descriptor);
+    connection->descriptor = -1;
+}
+
+void connection_free(struct connection *connection)
+{
+    struct pool *pool = &connection->set->pool;
+    ring_remove(&connection->link);
+    pool_reclaim_batch(pool, &connection->batch);
+    pool_reclaim_buffer(pool, &connection->input);
+    pool_reclaim_buffer(pool, &connection->output);
+    free(connection);
+}
+
+/* Hands the batch to the executor. What has been encoded is no longer needed, so its values make room for the rest's. */
+static enum step submit_batch(struct connection *connection)
+{
+    struct batch *batch = connection->batch;
+    buffer_reset(&batch->values, OUTPUT_LIMIT);
+    batch->home = &connection->set->completions;
+    batch->owner = connection;
+    connection->is_away = true;
+    mailbox_post(connection->set->shared->executor, &batch->mail);
+    return STEP_WAIT;
+}
+
+/* Room for a read. The input grows only when it is full of bytes that really came. */
+static void make_room(struct connection *connection)
+{
+    struct buffer *input = &connection->input;
+    if (input->data == NULL) {
+        pool_lend_buffer(&connection->set->pool, input);
+    }
+    size_t size = buffer_size(input);
+    bool is_worth_moving = input->begin > 0 && input->begin >= size && buffer_room(input) < input->capacity / 2;
+    if (is_worth_moving) {
+        buffer_reserve(input, input->capacity - size);
+    }
+    if (buffer_room(input) == 0) {
+        buffer_reserve(input, 1);
+    }
+}
+
+static void count_read(struct connection *connection, size_t size, size_t room)
+{
+    struct connection_set *set = connection->set;
+    connection->input.end += size;
+    connection->needs_input = false;
+    connection->active_us = set->now_us;
+    atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
+    counter_add(set->counters, COUNTER_BYTES_READ, size);
+    /* A short read has emptied the socket, and whatever comes now raises a new event; but the end already did. */
+    if (size < room && !connection->has_hung_up) {
+        connection->is_readable = false;
+    }
+}
+
+static enum step read_input(struct connection *connection)
+{
+    if (!connection->is_readable) {
+        return STEP_WAIT;
+    }
+    make_room(connection);
+    size_t room = buffer_room(&connection->input);
+    ssize_t size = recv(connection->descriptor, connection->input.data + connection->input.end, room, 0);
+    if (size > 0) {
+        count_read(connection, (size_t)size, room);
+        return STEP_NEXT;
+    }
+    if (size == 0) {
+        connection->is_closing = true;
+        return STEP_NEXT;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        connection->is_readable = false;
+        return STEP_WAIT;
+    }
+    return errno == EINTR ? STEP_NEXT : STEP_CLOSE;
+}
+
+static enum step decode_input(struct connection *connection)
+{
+    if (connection->batch == NULL) {
+        connection->batch = pool_lend_batch(&connection->set->pool);
+    } else {
+        batch_reset(connection->batch);
+    }
+    switch (session_decode(&connection->session, &connection->input, connection->batch)) {
+    case SESSION_HAS_BATCH:
+        return connection->batch->is_local ? STEP_NEXT : submit_batch(connection);
+    case SESSION_NEEDS_INPUT:
+        connection->needs_input = true;
+        return STEP_NEXT;
+    case SESSION_CLOSES:
+        connection->is_closing = true;
+        return STEP_NEXT;
+    }
+    return STEP_CLOSE;
+}
+
+static void encode_replies(struct connection *connection)
+{
+    if (connection->batch == NULL || !batch_is_due(connection->batch)) {
+        return;
+    }
+    if (connection->output.data == NULL) {
+        pool_lend_buffer(&connection->set->pool, &connection->output);
+    }
+    if (!session_encode(&connection->session, connection->batch, &connection->output, OUTPUT_LIMIT)) {
+        connection->is_closing = true;
+    }
+}
+
+static void count_written(struct connection *connection, size_t size)
+{
+    buffer_consume(&connection->output, size);
+    connection->wrote_us = connection->set->now_us;
+    counter_add(connection->set->counters, COUNTER_BYTES_WRITTEN, size);
+}
+
+/* Writes what the socket takes; false when it has failed. */
+static bool write_output(struct connection *connection)
+{
+    size_t size = buffer_size(&connection->output);
+    if (size == 0 || !connection->is_writable) {
+        return true;
+    }
+    ssize_t sent = send(connection->descriptor, buffer_content(&connection->output).data, size, MSG_NOSIGNAL);
+    if (sent >= 0) {
+        count_written(connection, (size_t)sent);
+        connection->is_writable = (size_t)sent == size;
+        return true;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        connection->is_writable = false;
+        return true;
+    }
+    return errno == EINTR;
+}
+
+/* One step: first what is due to the client, then what the client asks next. */
+static enum step take_step(struct connection *connection)
+{
+    if (connection->is_away) {
+        return STEP_WAIT;
+    }
+    encode_replies(connection);
+    if (!write_output(connection)) {
+        return STEP_CLOSE;
+    }
+    size_t pending = buffer_size(&connection->output);
+    if (pending >= OUTPUT_LIMIT) {
+        return connection->is_writable ? STEP_NEXT : STEP_WAIT;
+    }
+    const struct batch *batch = connection->batch;
+    if (batch != NULL && batch->encoded < batch->count) {
+        return batch_is_due(batch) ? STEP_NEXT : submit_batch(connection);
+    }
+    if (connection->is_closing) {
+        return pending == 0 ? STEP_CLOSE : connection->is_writable ? STEP_NEXT : STEP_WAIT;
+    }
+    return connection->needs_input ? read_input(connection) : decode_input(connection);
+}
+
+/* Gives back what a waiting connection does not need. */
+static void release_memory(struct connection *connection)
+{
+    struct pool *pool = &connection->set->pool;
+    if (buffer_size(&connection->output) == 0) {
+        pool_reclaim_buffer(pool, &connection->output);
+    }
+    if (connection->is_away || !connection->needs_input) {
+        return;
+    }
+    pool_reclaim_batch(pool, &connection->batch);
+    if (buffer_size(&connection->input) == 0) {
+        pool_reclaim_buffer(pool, &connection->input);
+    }
+}
+
+void connection_advance(struct connection *connection)
+{
+    ring_remove(&connection->ready);
+    enum step step = STEP_NEXT;
+    for (int steps = 0; step == STEP_NEXT && steps < STEPS_PER_TURN; steps++) {
+        step = take_step(connection);
+    }
+    if (step == STEP_CLOSE) {
+        connection_close(connection);
+        return;
+    }
+    set_stalled(connection, buffer_size(&connection->output) > 0);
+    if (step == STEP_NEXT) {
+        ring_append(&connection->set->ready, &connection->ready);
+    } else {
+        release_memory(connection);
+    }
+}
+
+void connection_take_back(struct connection *connection)
+{
+    connection->is_away = false;
+    if (connection->descriptor < 0) {
+        ring_remove(&connection->link);
+        ring_append(&connection->set->dead, &connection->link);
+        return;
+    }
+    connection->active_us = connection->set->now_us;
+    connection_advance(connection);
+}
+
+static bool has_passed(uint64_t now_us, uint64_t since_us, int64_t seconds)
+{
+    return now_us > since_us && now_us - since_us > (uint64_t)seconds * MICROSECONDS;
+}
+
+void connection_check_timeouts(struct connection *connection)
+{
+    const struct connection_set *set = connection->set;
+    const struct options *options = set->shared->options;
+    int64_t idle_timeout = option_get(options, idle_timeout);
+    if (connection->is_stalled) {
+        if (has_passed(set->now_us, connection->wrote_us, option_get(options, write_timeout))) {
+            counter_add(set->counters, COUNTER_SLOW_CONNECTIONS, 1);
+            connection_close(connection);
+        }
+    } else if (idle_timeout > 0 && !connection->is_away && has_passed(set->now_us, connection->active_us, idle_timeout)) {
+        counter_add(set->counters, COUNTER_IDLE_KICKS, 1);
+        connection_close(connection);
+    }
+}

@@ -1,0 +1,12 @@
+/* What an epoll event leads to. Whatever is registered in a worker's epoll set holds a source, and the source knows its
+ * handler, so that the worker's turn need not know what there is. */
+#ifndef DIGLOT_NET_EVENT_H
+#define DIGLOT_NET_EVENT_H
+
+#include <stdint.h>
+
+struct event_source {
+    void (*handle)(struct event_source *source, uint32_t events);
+};
+
+#endif

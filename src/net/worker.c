@@ -1,0 +1,327 @@
+/* A turn of a worker: wait for events, hand each to the handler of its source, let those connections go on that gave way
+ * in the turn before, and free what was closed. */
+#define _GNU_SOURCE 1 /* pthread_setname_np */
+
+#include "net/worker.h"
+
+#include "base/clock.h"
+#include "net/acceptor.h"
+#include "net/connection.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN 128
+/* How often timeouts are looked at; also the longest that a worker's thread sleeps. */
+#define EXPIRE_INTERVAL_US 1000000u
+#define THREAD_SLEEP_MS 1000
+
+/* A mailbox in the epoll set. */
+struct bell {
+    struct event_source source;
+    struct worker *worker;
+};
+
+struct worker {
+    struct connection_set set;
+    struct mailbox newcomers; /* connections that a peer has accepted for this worker; also rung to wake it */
+    struct bell newcomers_bell;
+    struct bell completions_bell;
+    bool has_completions_bell;
+    struct acceptor acceptors[LISTENERS_MAX];
+    size_t acceptor_count;
+    uint64_t next_expire_us;
+    pthread_t thread;
+    bool has_thread;
+    atomic_bool is_stopping;
+};
+
+static void read_clocks(struct worker *worker)
+{
+    worker->set.now_us = clock_monotonic_us();
+    worker->set.now_wall_ms = clock_wall_ms();
+}
+
+/* Opens the connections that peers have accepted for this worker. */
+static void greet_newcomers(struct event_source *source, uint32_t events)
+{
+    (void)events;
+    struct worker *worker = CONTAINER_OF(source, struct bell, source)->worker;
+    struct mail *next;
+    for (struct mail *mail = mailbox_take(&worker->newcomers); mail != NULL; mail = next) {
+        next = mail->next;
+        connection_open(CONTAINER_OF(mail, struct connection, mail), &worker->set);
+    }
+}
+
+static void take_completions(struct connection_set *set)
+{
+    struct mail *next;
+    for (struct mail *mail = mailbox_take(&set->completions); mail != NULL; mail = next) {
+        next = mail->next;
+        struct batch *batch = CONTAINER_OF(mail, struct batch, mail);
+        connection_take_back(batch->owner);
+    }
+}
+
+static void handle_completions(struct event_source *source, uint32_t events)
+{
+    (void)events;
+    take_completions(&CONTAINER_OF(source, struct bell, source)->worker->set);
+}
+
+static void admit(struct worker *worker, struct worker *peer, struct connection *connection)
+{
+    if (peer == worker) {
+        connection_open(connection, &worker->set);
+    } else {
+        mailbox_post(&peer->newcomers, &connection->mail);
+    }
+}
+
+static bool watch_bell(struct worker *worker, struct bell *bell, const struct mailbox *box,
+                       void (*handle)(struct event_source *, uint32_t))
+{
+    bell->source.handle = handle;
+    bell->worker = worker;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &bell->source};
+    return epoll_ctl(worker->set.epoll, EPOLL_CTL_ADD, box->bell, &event) == 0;
+}
+
+static bool watch_bells(struct worker *worker)
+{
+    return watch_bell(worker, &worker->newcomers_bell, &worker->newcomers, greet_newcomers)
+           && (!worker->has_completions_bell
+               || watch_bell(worker, &worker->completions_bell, &worker->set.completions, handle_completions));
+}
+
+static void init_set(struct connection_set *set, struct worker_shared *shared, struct counters *counters)
+{
+    set->shared = shared;
+    set->counters = counters;
+    set->epoll = -1;
+    pool_init(&set->pool);
+    ring_init(&set->open);
+    ring_init(&set->ready);
+    ring_init(&set->orphaned);
+    ring_init(&set->dead);
+}
+
+/* Makes the kernel's part; what it has not come to stays -1. */
+static bool open_worker(struct worker *worker)
+{
+    worker->newcomers.bell = -1;
+    worker->set.completions.bell = -1;
+    worker->set.epoll = epoll_create1(EPOLL_CLOEXEC);
+    return worker->set.epoll >= 0 && mailbox_init(&worker->newcomers, true)
+           && mailbox_init(&worker->set.completions, worker->has_completions_bell) && watch_bells(worker);
+}
+
+static void close_worker(struct worker *worker)
+{
+    mailbox_deinit(&worker->newcomers);
+    mailbox_deinit(&worker->set.completions);
+    pool_deinit(&worker->set.pool);
+    if (worker->set.epoll >= 0) {
+        (void)close(worker->set.epoll);
+    }
+}
+
+struct worker *worker_new(struct worker_shared *shared, struct counters *counters, bool completions_bell)
+{
+    struct worker *worker = check_calloc(1, sizeof(*worker));
+    init_set(&worker->set, shared, counters);
+    worker->has_completions_bell = completions_bell;
+    read_clocks(worker);
+    if (!open_worker(worker)) {
+        int reason = errno;
+        close_worker(worker);
+        free(worker);
+        errno = reason;
+        return NULL;
+    }
+    return worker;
+}
+
+static void abandon_newcomers(struct worker *worker)
+{
+    struct mail *next;
+    for (struct mail *mail = mailbox_take(&worker->newcomers); mail != NULL; mail = next) {
+        next = mail->next;
+        connection_abandon(CONTAINER_OF(mail, struct connection, mail), worker->set.shared);
+    }
+}
+
+static void free_connections(struct ring *ring)
+{
+    while (!ring_is_empty(ring)) {
+        connection_free(CONTAINER_OF(ring->next, struct connection, link));
+    }
+}
+
+void worker_free(struct worker **worker)
+{
+    if (*worker == NULL) {
+        return;
+    }
+    struct connection_set *set = &(*worker)->set;
+    CHECK(!(*worker)->has_thread);
+    for (size_t i = 0; i < (*worker)->acceptor_count; i++) {
+        acceptor_deinit(&(*worker)->acceptors[i]);
+    }
+    abandon_newcomers(*worker);
+    while (!ring_is_empty(&set->open)) {
+        connection_close(CONTAINER_OF(set->open.next, struct connection, link));
+    }
+    take_completions(set);
+    free_connections(&set->dead);
+    /* The executor holds no batch of ours, so what it did not send back it has dropped. */
+    free_connections(&set->orphaned);
+    close_worker(*worker);
+    free(*worker);
+    *worker = NULL;
+}
+
+int worker_descriptor(const struct worker *worker)
+{
+    return worker->set.epoll;
+}
+
+bool worker_listen(struct worker *worker, int listener, const char *address, struct worker **peers, size_t peer_count)
+{
+    if (worker->acceptor_count == LISTENERS_MAX) {
+        errno = ENOSPC;
+        return false;
+    }
+    struct acceptor *acceptor = &worker->acceptors[worker->acceptor_count];
+    *acceptor = (struct acceptor){.worker = worker, .set = &worker->set, .admit = admit};
+    if (!acceptor_init(acceptor, listener, address, peers, peer_count)) {
+        return false;
+    }
+    worker->acceptor_count++;
+    return true;
+}
+
+/* Lets every connection that is ready now go on once; what becomes ready meanwhile waits for the next turn. */
+static void run_ready(struct connection_set *set)
+{
+    struct ring marker;
+    ring_init(&marker);
+    ring_append(&set->ready, &marker);
+    while (set->ready.next != &marker) {
+        connection_advance(CONTAINER_OF(set->ready.next, struct connection, ready));
+    }
+    ring_remove(&marker);
+}
+
+static void end_turn(struct worker *worker)
+{
+    free_connections(&worker->set.dead);
+    /* Somebody else waits on our descriptor: it must tell that the next turn has something to do. */
+    if (!worker->has_completions_bell && !ring_is_empty(&worker->set.ready)) {
+        mailbox_ring(&worker->newcomers);
+    }
+}
+
+void worker_poll(struct worker *worker, int timeout_ms)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    bool has_ready = !ring_is_empty(&worker->set.ready);
+    int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, has_ready ? 0 : timeout_ms);
+    read_clocks(worker);
+    for (int i = 0; i < count; i++) {
+        struct event_source *source = events[i].data.ptr;
+        source->handle(source, events[i].events);
+    }
+    if (has_ready) {
+        run_ready(&worker->set);
+    }
+    if (worker->has_completions_bell) {
+        worker_expire_connections(worker);
+    }
+    end_turn(worker);
+}
+
+void worker_collect(struct worker *worker)
+{
+    read_clocks(worker);
+    take_completions(&worker->set);
+    end_turn(worker);
+}
+
+static void check_timeouts(struct connection_set *set)
+{
+    if (set->stalled_count == 0 && option_get(set->shared->options, idle_timeout) == 0) {
+        return;
+    }
+    struct ring *next;
+    for (struct ring *link = set->open.next; link != &set->open; link = next) {
+        next = link->next;
+        connection_check_timeouts(CONTAINER_OF(link, struct connection, link));
+    }
+}
+
+void worker_expire_connections(struct worker *worker)
+{
+    read_clocks(worker);
+    if (worker->set.now_us < worker->next_expire_us) {
+        return;
+    }
+    worker->next_expire_us = worker->set.now_us + EXPIRE_INTERVAL_US;
+    for (size_t i = 0; i < worker->acceptor_count; i++) {
+        acceptor_resume(&worker->acceptors[i]);
+    }
+    check_timeouts(&worker->set);
+}
+
+static void *run_thread(void *argument)
+{
+    struct worker *worker = argument;
+    while (!atomic_load_explicit(&worker->is_stopping, memory_order_acquire)) {
+        worker_poll(worker, THREAD_SLEEP_MS);
+    }
+    return NULL;
+}
+
+static void name_thread(struct worker *worker)
+{
+    char name[16];
+    unsigned number = atomic_fetch_add_explicit(&worker->set.shared->threads, 1, memory_order_relaxed);
+    (void)snprintf(name, sizeof(name), "diglot-io-%u", number % 100000);
+    (void)pthread_setname_np(worker->thread, name);
+}
+
+bool worker_start_thread(struct worker *worker)
+{
+    atomic_store_explicit(&worker->is_stopping, false, memory_order_relaxed);
+    /* The thread inherits the mask of the one that makes it. Signals are the engine's. */
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&worker->thread, NULL, run_thread, worker);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure != 0) {
+        errno = failure;
+        return false;
+    }
+    worker->has_thread = true;
+    name_thread(worker);
+    return true;
+}
+
+void worker_stop_thread(struct worker *worker)
+{
+    if (!worker->has_thread) {
+        return;
+    }
+    atomic_store_explicit(&worker->is_stopping, true, memory_order_release);
+    mailbox_ring(&worker->newcomers);
+    (void)pthread_join(worker->thread, NULL);
+    worker->has_thread = false;
+}

@@ -1,0 +1,148 @@
+/* Decoding cuts the input into requests one by one until the batch is full or the input ends inside a request. A get
+ * line may hold more keys than a batch has room for; what is left of it waits in the session, as spans into the input,
+ * and opens the next batch. */
+#include "session/session.h"
+
+#include "wire/ascii.h"
+
+void session_init(struct session *session, const struct options *options, struct counters *counters)
+{
+    *session = (struct session){.options = options, .counters = counters};
+}
+
+/* Skips what has come of a refused value. */
+static void swallow_input(struct session *session, struct buffer *input)
+{
+    size_t here = buffer_size(input) < session->swallow ? buffer_size(input) : session->swallow;
+    if (here > 0) {
+        buffer_consume(input, here);
+        session->swallow -= here;
+    }
+}
+
+/* Moves keys of the get line into the batch, one message each, as many as fit. */
+static void cut_get(struct session *session, struct batch *batch)
+{
+    struct message *message = NULL;
+    struct span key;
+    while (!batch_is_full(batch) && ascii_next_key(&session->get_keys, &key)) {
+        message = batch_add(batch);
+        message->request = session->get;
+        message->request.key = key;
+    }
+    struct span rest = session->get_keys;
+    session->in_get = ascii_next_key(&rest, &key);
+    if (!session->in_get && message != NULL) {
+        message->request.ends_reply = true;
+    }
+}
+
+static void accept_request(struct session *session, const struct ascii_decoded *decoded, struct batch *batch)
+{
+    session->swallow = decoded->swallow;
+    if (decoded->swallow > 0 && decoded->request.op == REQUEST_REPLY) {
+        counter_add(session->counters, COUNTER_STORE_TOO_LARGE, 1);
+    }
+    if (decoded->request.op == REQUEST_QUIT) {
+        session->is_closing = true;
+        return;
+    }
+    if (decoded->request.op == REQUEST_GET || decoded->request.op == REQUEST_GAT) {
+        session->get = decoded->request;
+        session->get_keys = decoded->keys;
+        cut_get(session, batch);
+        return;
+    }
+    batch_add(batch)->request = decoded->request;
+}
+
+/* True when the input has only grown by more of a line that did not end before, so that decoding it again could not
+ * tell anything new. Without this, a long get line that drips in would be read from its beginning for every drop. */
+static bool is_still_lineless(struct session *session, struct span input)
+{
+    if (session->lineless == 0) {
+        return false;
+    }
+    CHECK(session->lineless <= input.size);
+    struct span news = span_skip(input, session->lineless);
+    bool crosses_limit = input.size > ASCII_GET_LINE_MAX
+                         || (input.size > ASCII_LINE_MAX && session->lineless <= ASCII_LINE_MAX);
+    if (crosses_limit || (news.size > 0 && memchr(news.data, '\n', news.size) != NULL)) {
+        session->lineless = 0;
+        return false;
+    }
+    session->lineless = input.size;
+    return true;
+}
+
+static void remember_partial(struct session *session, struct span input)
+{
+    bool has_line = memchr(input.data, '\n', input.size) != NULL;
+    session->lineless = has_line ? 0 : input.size;
+}
+
+/* Takes one request off the input; false when there is none. */
+static bool decode_request(struct session *session, const struct ascii_limits *limits, struct buffer *input,
+                           struct batch *batch)
+{
+    swallow_input(session, input);
+    if (session->is_closing || buffer_size(input) == 0 || is_still_lineless(session, buffer_content(input))) {
+        return false;
+    }
+    struct ascii_decoded decoded;
+    switch (ascii_decode(buffer_content(input), limits, &decoded)) {
+    case ASCII_REQUEST:
+        buffer_consume(input, decoded.consumed);
+        accept_request(session, &decoded, batch);
+        return true;
+    case ASCII_CLOSE:
+        session->is_closing = true;
+        return false;
+    case ASCII_PARTIAL:
+        remember_partial(session, buffer_content(input));
+        return false;
+    }
+    return false;
+}
+
+static bool is_all_local(const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (!request_is_local(batch->messages[i].request.op)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum session_verdict session_decode(struct session *session, struct buffer *input, struct batch *batch)
+{
+    CHECK(batch->count == 0);
+    const struct ascii_limits limits = {.max_item_size = (size_t)option_get(session->options, max_item_size)};
+    if (session->in_get) {
+        cut_get(session, batch);
+    }
+    while (!batch_is_full(batch) && decode_request(session, &limits, input, batch)) {
+    }
+    if (batch->count > 0) {
+        batch->is_local = is_all_local(batch);
+        return SESSION_HAS_BATCH;
+    }
+    return session->is_closing ? SESSION_CLOSES : SESSION_NEEDS_INPUT;
+}
+
+bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit)
+{
+    const struct span values = batch->values.data != NULL ? buffer_content(&batch->values) : SPAN("");
+    while (batch_is_due(batch) && buffer_size(output) < limit) {
+        const struct message *message = &batch->messages[batch->encoded];
+        ascii_encode(&message->request, &message->result, values, output);
+        batch->encoded++;
+    }
+    return !(session->is_closing && batch->encoded == batch->count);
+}
+
+bool session_has_more(const struct session *session, const struct buffer *input)
+{
+    return session->in_get || (!session->is_closing && buffer_size(input) > session->swallow);
+}
