@@ -1,4 +1,4 @@
-#include "engine/copy_table.h"
+#include "command/copy_table.h"
 
 static bool notes_equal(const struct copy_note *a, const struct copy_note *b)
 {

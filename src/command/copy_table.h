@@ -2,8 +2,8 @@
  * command, but before it is executed, and for one queued in MULTI long before. So the filter notes source and target, and the
  * event looks the target up. A command that fails leaves its note behind: a target with notes of different sources, or whose
  * note may have been dropped for room, has an unknown source. Main thread only. */
-#ifndef DIGLOT_ENGINE_COPY_TABLE_H
-#define DIGLOT_ENGINE_COPY_TABLE_H
+#ifndef DIGLOT_COMMAND_COPY_TABLE_H
+#define DIGLOT_COMMAND_COPY_TABLE_H
 
 #include "item/key.h"
 

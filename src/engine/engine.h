@@ -3,7 +3,7 @@
 #ifndef DIGLOT_ENGINE_ENGINE_H
 #define DIGLOT_ENGINE_ENGINE_H
 
-#include "engine/copy_table.h"
+#include "command/copy_table.h"
 #include "engine/executor.h"
 
 struct engine {

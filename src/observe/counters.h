@@ -48,9 +48,9 @@ enum counter_id {
     COUNTERS
 };
 
-/* One thread's counters: only that thread adds, any thread reads. */
+/* One thread's counters: only that thread adds, any thread reads. Aligned, so that no two threads share a cache line. */
 struct counters {
-    _Atomic uint64_t values[COUNTERS];
+    _Alignas(64) _Atomic uint64_t values[COUNTERS];
 };
 
 static inline void counter_add(struct counters *counters, enum counter_id id, uint64_t amount)

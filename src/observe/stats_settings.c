@@ -1,0 +1,67 @@
+/* `stats settings`: what memcached calls its settings, as far as they mean something here or an agent asks for them. Every
+ * value is one word, because agents count the words of a line. */
+#include "observe/stats_parts.h"
+
+static const char *yes_or_no(bool is_so)
+{
+    return is_so ? "yes" : "no";
+}
+
+/* The addresses as memcached lists them: with commas between, and without the marks of those that may be missing. Never
+ * longer than the option's text. */
+static void add_addresses(struct buffer *output, const char *name, const char *addresses)
+{
+    char text[OPTION_TEXT_MAX];
+    size_t size = 0;
+    for (const char *at = addresses; *at; at++) {
+        bool begins = at == addresses || at[-1] == ' ';
+        if (*at == ' ' || (*at == '-' && begins)) continue;
+        if (begins && size > 0) text[size++] = ',';
+        text[size++] = *at;
+    }
+    text[size] = '\0';
+    stats_add_text(output, name, size > 0 ? text : "NULL");
+}
+
+static void render_limits(const struct stats_view *view, struct buffer *output)
+{
+    const struct options *options = view->sources->options;
+    stats_add_u64(output, "maxbytes", view->facts->maxmemory);
+    stats_add_u64(output, "maxconns", (uint64_t)option_get(options, maxconns));
+    stats_add_u64(output, "tcpport", (uint64_t)option_get(options, port));
+    stats_add_u64(output, "udpport", 0);
+    add_addresses(output, "inter", options->bind);
+    stats_add_u64(output, "verbosity", 0);
+    stats_add_u64(output, "oldest", 0);
+    stats_add_text(output, "domain_socket", "NULL");
+    stats_add_text(output, "shutdown_command", "no");
+    stats_add_u64(output, "num_threads", stats_threads(view));
+    stats_add_text(output, "detail_enabled", "no");
+    stats_add_text(output, "cas_enabled", "yes");
+}
+
+static void render_features(const struct stats_view *view, struct buffer *output)
+{
+    const struct options *options = view->sources->options;
+    stats_add_text(output, "binding_protocol", "ascii");
+    stats_add_text(output, "auth_enabled_sasl", "no");
+    stats_add_text(output, "auth_enabled_ascii", "no");
+    stats_add_u64(output, "item_size_max", (uint64_t)option_get(options, max_item_size));
+    stats_add_text(output, "maxconns_fast", "yes");
+    stats_add_text(output, "slab_reassign", "no");
+    stats_add_u64(output, "slab_automove", 0);
+    stats_add_text(output, "lru_crawler", "no");
+    stats_add_text(output, "flush_enabled", yes_or_no(option_get(options, flush_all)));
+    stats_add_text(output, "dump_enabled", "no");
+    stats_add_text(output, "lru_maintainer_thread", "no");
+    stats_add_text(output, "lru_segmented", "no");
+    stats_add_u64(output, "idle_timeout", (uint64_t)option_get(options, idle_timeout));
+    stats_add_text(output, "track_sizes", "no");
+    stats_add_text(output, "ssl_enabled", "no");
+}
+
+void stats_render_settings(const struct stats_view *view, struct buffer *output)
+{
+    render_limits(view, output);
+    render_features(view, output);
+}
