@@ -1,0 +1,134 @@
+/* The mailbox: order, bell, and no mail lost between threads. */
+#include "base/mailbox.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define POSTERS 4
+#define LETTERS_EACH 20000
+
+struct letter {
+    struct mail mail;
+    int poster;
+    int number;
+};
+
+static bool rings(const struct mailbox *box, int timeout_ms)
+{
+    struct pollfd bell = {.fd = box->bell, .events = POLLIN};
+    return poll(&bell, 1, timeout_ms) == 1;
+}
+
+static void test_takes_oldest_first(void **state)
+{
+    (void)state;
+    struct mailbox box;
+    struct letter letters[3];
+    assert_true(mailbox_init(&box, false));
+    assert_null(mailbox_take(&box));
+    for (int i = 0; i < 3; i++) {
+        mailbox_post(&box, &letters[i].mail);
+    }
+    struct mail *mail = mailbox_take(&box);
+    for (int i = 0; i < 3; i++) {
+        assert_ptr_equal(mail, &letters[i].mail);
+        mail = mail->next;
+    }
+    assert_null(mail);
+    assert_null(mailbox_take(&box));
+    mailbox_ring(&box);
+    mailbox_deinit(&box);
+}
+
+static void test_bell(void **state)
+{
+    (void)state;
+    struct mailbox box;
+    struct letter letters[2];
+    assert_true(mailbox_init(&box, true));
+    assert_false(rings(&box, 0));
+    mailbox_post(&box, &letters[0].mail);
+    mailbox_post(&box, &letters[1].mail);
+    assert_true(rings(&box, 0));
+    assert_non_null(mailbox_take(&box));
+    assert_false(rings(&box, 0));
+    mailbox_post(&box, &letters[0].mail);
+    assert_true(rings(&box, 0));
+    assert_non_null(mailbox_take(&box));
+    mailbox_ring(&box);
+    assert_true(rings(&box, 0));
+    assert_null(mailbox_take(&box));
+    assert_false(rings(&box, 0));
+    mailbox_deinit(&box);
+    assert_int_equal(box.bell, -1);
+}
+
+struct post_office {
+    struct mailbox box;
+    struct letter letters[POSTERS][LETTERS_EACH];
+};
+
+struct poster {
+    struct post_office *office;
+    int number;
+};
+
+static void *post_letters(void *argument)
+{
+    struct poster *poster = argument;
+    for (int i = 0; i < LETTERS_EACH; i++) {
+        struct letter *letter = &poster->office->letters[poster->number][i];
+        letter->poster = poster->number;
+        letter->number = i;
+        mailbox_post(&poster->office->box, &letter->mail);
+    }
+    return NULL;
+}
+
+/* Sleeps on the bell alone: a lost ring would leave it waiting. */
+static void test_many_posters(void **state)
+{
+    (void)state;
+    struct post_office *office = check_calloc(1, sizeof *office);
+    struct poster posters[POSTERS];
+    pthread_t threads[POSTERS];
+    int next[POSTERS] = {0};
+    assert_true(mailbox_init(&office->box, true));
+    for (int i = 0; i < POSTERS; i++) {
+        posters[i] = (struct poster){office, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, post_letters, &posters[i]), 0);
+    }
+    for (int taken = 0; taken < POSTERS * LETTERS_EACH;) {
+        assert_true(rings(&office->box, 10000));
+        for (struct mail *mail = mailbox_take(&office->box); mail != NULL; mail = mail->next) {
+            const struct letter *letter = (const struct letter *)mail;
+            assert_int_equal(letter->number, next[letter->poster]);
+            next[letter->poster]++;
+            taken++;
+        }
+    }
+    for (int i = 0; i < POSTERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_null(mailbox_take(&office->box));
+    mailbox_deinit(&office->box);
+    free(office);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_takes_oldest_first),
+        cmocka_unit_test(test_bell),
+        cmocka_unit_test(test_many_posters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

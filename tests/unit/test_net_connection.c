@@ -1,0 +1,351 @@
+/* How one connection treats a client that misbehaves, and the others beside it. */
+#include "fake/door.h"
+
+#include "base/clock.h"
+
+#include <malloc.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define BULK_REPLY_SIZE (sizeof("VALUE bulk 0 100000\r\n\r\nEND\r\n") - 1 + DOOR_BULK_SIZE)
+#define SMALL_BUFFER 4096
+
+static const size_t none = 0;
+static const size_t one = 1;
+
+static int set_up(void **state)
+{
+    *state = door_open(*(const size_t *)*state);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    door_close((struct door **)state);
+    return 0;
+}
+
+static void turn(struct door *door, int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        door_turn(door);
+    }
+}
+
+static void ask(struct door *door, int client, struct span request, struct span expected)
+{
+    struct buffer reply;
+    buffer_init(&reply);
+    assert_true(door_ask(door, client, request, &reply, expected.size));
+    assert_int_equal(buffer_size(&reply), expected.size);
+    if (expected.size > 0) {
+        assert_memory_equal(buffer_content(&reply).data, expected.data, expected.size);
+    }
+    buffer_deinit(&reply);
+}
+
+static void say_often(struct buffer *request, struct span text, int times)
+{
+    for (int i = 0; i < times; i++) {
+        buffer_append(request, text);
+    }
+}
+
+/* Turns until nothing is executed any more. */
+static void settle(struct door *door)
+{
+    size_t before;
+    do {
+        before = atomic_load(&door->executed);
+        turn(door, 300);
+    } while (atomic_load(&door->executed) != before);
+}
+
+static void test_slow_reader_is_throttled(void **state)
+{
+    struct door *door = *state;
+    enum { GETS = 1000 };
+    struct buffer request;
+    struct buffer reply;
+    buffer_init(&request);
+    buffer_init(&reply);
+    say_often(&request, SPAN("get bulk\r\n"), GETS);
+    int client = door_connect(door, SMALL_BUFFER);
+    ask(door, client, buffer_content(&request), SPAN(""));
+    settle(door);
+    /* The kernel's send buffer may take up to 4 MB, ours about half of one. */
+    assert_true(atomic_load(&door->executed) * DOOR_BULK_SIZE < 8 * 1024 * 1024);
+    /* Meanwhile the others are served. */
+    int other = door_connect(door, 0);
+    ask(door, other, SPAN("get k\r\n"), SPAN("END\r\n"));
+    close(other);
+
+    assert_true(door_ask(door, client, SPAN(""), &reply, 10 * BULK_REPLY_SIZE));
+    buffer_deinit(&reply);
+    close(client);
+    assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 0));
+    buffer_deinit(&request);
+}
+
+static void test_throttled_client_gets_every_byte(void **state)
+{
+    struct door *door = *state;
+    enum { GETS = 150 };
+    struct buffer request;
+    struct buffer reply;
+    buffer_init(&request);
+    buffer_init(&reply);
+    say_often(&request, SPAN("get bulk\r\n"), GETS);
+    int client = door_connect(door, SMALL_BUFFER);
+    ask(door, client, buffer_content(&request), SPAN(""));
+    settle(door);
+    assert_true(door_ask(door, client, SPAN("nonsense\r\n"), &reply, GETS * BULK_REPLY_SIZE + 7));
+    assert_int_equal(buffer_size(&reply), GETS * BULK_REPLY_SIZE + 7);
+    for (size_t i = 0; i < GETS; i++) {
+        const char *at = buffer_content(&reply).data + i * BULK_REPLY_SIZE;
+        assert_memory_equal(at, "VALUE bulk 0 100000\r\nb", 22);
+        assert_memory_equal(at + BULK_REPLY_SIZE - 8, "b\r\nEND\r\n", 8);
+    }
+    close(client);
+    buffer_deinit(&reply);
+    buffer_deinit(&request);
+}
+
+static void test_deaf_client_is_dropped(void **state)
+{
+    struct door *door = *state;
+    struct buffer request;
+    buffer_init(&request);
+    say_often(&request, SPAN("get bulk\r\n"), 200);
+    atomic_store(&door->options.write_timeout, 1);
+    int client = door_connect(door, SMALL_BUFFER);
+    int silent = door_connect(door, 0);
+    ask(door, client, buffer_content(&request), SPAN(""));
+    assert_true(door_await_count(door, COUNTER_SLOW_CONNECTIONS, 1));
+    assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 1));
+    ask(door, silent, SPAN("get k\r\n"), SPAN("END\r\n"));
+    close(silent);
+    close(client);
+    buffer_deinit(&request);
+}
+
+static void test_silent_client_is_dropped(void **state)
+{
+    struct door *door = *state;
+    atomic_store(&door->options.idle_timeout, 1);
+    int silent = door_connect(door, 0);
+    int talking = door_connect(door, 0);
+    uint64_t deadline = clock_monotonic_us() + 10000000;
+    while (door_count(door, COUNTER_IDLE_KICKS) == 0 && clock_monotonic_us() < deadline) {
+        ask(door, talking, SPAN("get k\r\n"), SPAN("END\r\n"));
+    }
+    assert_int_equal(door_count(door, COUNTER_IDLE_KICKS), 1);
+    struct buffer reply;
+    buffer_init(&reply);
+    assert_true(door_read_to_end(door, silent, &reply));
+    assert_int_equal(buffer_size(&reply), 0);
+    ask(door, talking, SPAN("get k\r\n"), SPAN("END\r\n"));
+    buffer_deinit(&reply);
+    close(silent);
+    close(talking);
+}
+
+/* True when output stays pending though the kernel had time to move it on. */
+static bool is_stuck(struct door *door, uint64_t asked)
+{
+    for (int i = 0; i < 100 && door_count(door, COUNTER_BYTES_WRITTEN) != asked * BULK_REPLY_SIZE; i++) {
+        (void)usleep(1000);
+        door_turn(door);
+    }
+    return door_count(door, COUNTER_BYTES_WRITTEN) != asked * BULK_REPLY_SIZE;
+}
+
+/* The batch comes back to a connection that is closed already. */
+static void test_batch_outlives_its_connection(void **state)
+{
+    struct door *door = *state;
+    atomic_store(&door->options.write_timeout, 1);
+    int client = door_connect(door, SMALL_BUFFER);
+    /* One by one, until the socket is full but far less than the limit is pending. */
+    uint64_t asked = 0;
+    do {
+        asked++;
+        ask(door, client, SPAN("get bulk\r\n"), SPAN(""));
+    } while (!is_stuck(door, asked));
+    atomic_store(&door->is_held, true);
+    ask(door, client, SPAN("get bulk\r\n"), SPAN(""));
+    assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 0));
+    assert_int_equal(door_count(door, COUNTER_SLOW_CONNECTIONS), 1);
+    atomic_store(&door->is_held, false);
+    settle(door);
+    close(client);
+    client = door_connect(door, 0);
+    ask(door, client, SPAN("get k\r\n"), SPAN("END\r\n"));
+    close(client);
+}
+
+static void test_chatterer_leaves_room_for_others(void **state)
+{
+    struct door *door = *state;
+    struct buffer request;
+    struct buffer reply;
+    buffer_init(&request);
+    buffer_init(&reply);
+    say_often(&request, SPAN("x\r\n"), 100000);
+    int chatterer = door_connect(door, 0);
+    int other = door_connect(door, 0);
+    turn(door, 20);
+    (void)send(chatterer, buffer_content(&request).data, buffer_size(&request), MSG_NOSIGNAL);
+    (void)usleep(10000);
+    uint64_t before = door_count(door, COUNTER_BYTES_WRITTEN);
+    worker_poll(door->workers[0], 0);
+    assert_true(door_count(door, COUNTER_BYTES_WRITTEN) > before);
+    assert_true(door_count(door, COUNTER_BYTES_WRITTEN) - before < 100000);
+    /* What is left raises the next turn. */
+    struct pollfd turn_due = {.fd = worker_descriptor(door->workers[0]), .events = POLLIN};
+    assert_int_equal(poll(&turn_due, 1, 0), 1);
+    ask(door, other, SPAN("get k\r\n"), SPAN("END\r\n"));
+    close(other);
+    close(chatterer);
+    buffer_deinit(&request);
+    buffer_deinit(&reply);
+}
+
+static void test_chatterer_gets_every_reply(void **state)
+{
+    struct door *door = *state;
+    struct buffer request;
+    struct buffer reply;
+    buffer_init(&request);
+    buffer_init(&reply);
+    say_often(&request, SPAN("x\r\n"), 100000);
+    int client = door_connect(door, 0);
+    assert_true(door_ask(door, client, buffer_content(&request), &reply, 700000));
+    assert_int_equal(buffer_size(&reply), 700000);
+    close(client);
+    buffer_deinit(&request);
+    buffer_deinit(&reply);
+}
+
+/* The engine forks to save, and the child keeps duplicates of all sockets open. */
+static void test_closes_though_a_child_holds_the_socket(void **state)
+{
+    struct door *door = *state;
+    struct buffer reply;
+    buffer_init(&reply);
+    int client = door_connect(door, 0);
+    ask(door, client, SPAN("get k\r\n"), SPAN("END\r\n"));
+    pid_t child = fork();
+    if (child == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    ask(door, client, SPAN("quit\r\n"), SPAN(""));
+    assert_true(door_read_to_end(door, client, &reply));
+    close(client);
+    turn(door, 5);
+    /* The closed connection raises no event any more. */
+    struct pollfd turn_due = {.fd = worker_descriptor(door->workers[0]), .events = POLLIN};
+    assert_int_equal(poll(&turn_due, 1, 0), 0);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    buffer_deinit(&reply);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNTS_MEMORY 0
+#else
+#define COUNTS_MEMORY 1
+#endif
+
+static size_t memory_in_use(void)
+{
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+static void test_idle_connections_are_cheap(void **state)
+{
+    struct door *door = *state;
+    enum { CLIENTS = 2000, SPARE = 50 };
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (!COUNTS_MEMORY || limit.rlim_cur < 2 * CLIENTS + 2 * SPARE) {
+        skip();
+    }
+    atomic_store(&door->options.maxconns, CLIENTS);
+    int clients[CLIENTS];
+    size_t before = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = door_connect(door, 0);
+        ask(door, clients[i], SPAN("get k k k\r\n"), SPAN("END\r\n"));
+        if (i + 1 == SPARE) {
+            before = memory_in_use();
+        }
+    }
+    size_t each = (memory_in_use() - before) / (CLIENTS - SPARE);
+    assert_true(each < 1500);
+    for (int i = 0; i < CLIENTS; i++) {
+        close(clients[i]);
+    }
+    assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 0));
+}
+
+static void test_large_buffers_go_back(void **state)
+{
+    struct door *door = *state;
+    if (!COUNTS_MEMORY) {
+        skip();
+    }
+    struct buffer reply;
+    int client = door_connect(door, 0);
+    ask(door, client, SPAN("get k\r\n"), SPAN("END\r\n"));
+    size_t before = memory_in_use();
+    buffer_init(&reply);
+    assert_true(door_ask(door, client, SPAN("get bulk bulk bulk bulk bulk\r\n"), &reply, 5 * (DOOR_BULK_SIZE + 23) + 5));
+    buffer_deinit(&reply);
+    turn(door, 5);
+    assert_true(memory_in_use() < before + 100000);
+    close(client);
+}
+
+#define DOOR_TEST(test, threads)                                                                                          \
+    {                                                                                                                     \
+        #test " (" #threads ")", test, set_up, tear_down, (void *)(uintptr_t)&threads                                     \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DOOR_TEST(test_slow_reader_is_throttled, none),
+        DOOR_TEST(test_slow_reader_is_throttled, one),
+        DOOR_TEST(test_throttled_client_gets_every_byte, none),
+        DOOR_TEST(test_throttled_client_gets_every_byte, one),
+        DOOR_TEST(test_deaf_client_is_dropped, none),
+        DOOR_TEST(test_deaf_client_is_dropped, one),
+        DOOR_TEST(test_silent_client_is_dropped, none),
+        DOOR_TEST(test_silent_client_is_dropped, one),
+        DOOR_TEST(test_batch_outlives_its_connection, none),
+        DOOR_TEST(test_batch_outlives_its_connection, one),
+        DOOR_TEST(test_chatterer_leaves_room_for_others, none),
+        DOOR_TEST(test_chatterer_gets_every_reply, none),
+        DOOR_TEST(test_chatterer_gets_every_reply, one),
+        DOOR_TEST(test_closes_though_a_child_holds_the_socket, none),
+        DOOR_TEST(test_idle_connections_are_cheap, none),
+        DOOR_TEST(test_large_buffers_go_back, none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,376 @@
+#include "session/session.h"
+
+#include "wire/ascii.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define NO_LIMIT SIZE_MAX
+
+/* A client, its session, and an executor that finds every key, with the key as its value. */
+struct talk {
+    struct options options;
+    struct counter_board board;
+    struct session session;
+    struct buffer input;
+    struct buffer output;
+    struct batch *batch;
+    bool is_over;
+};
+
+static int open_talk(void **state)
+{
+    struct talk *talk = check_calloc(1, sizeof(*talk));
+    options_init(&talk->options);
+    counter_board_init(&talk->board, 1);
+    session_init(&talk->session, &talk->options, &talk->board.sets[0]);
+    buffer_init(&talk->input);
+    buffer_init(&talk->output);
+    talk->batch = batch_new();
+    *state = talk;
+    return 0;
+}
+
+static int close_talk(void **state)
+{
+    struct talk *talk = *state;
+    counter_board_deinit(&talk->board);
+    buffer_deinit(&talk->input);
+    buffer_deinit(&talk->output);
+    batch_free(&talk->batch);
+    free(talk);
+    return 0;
+}
+
+static void execute_message(struct batch *batch, struct message *message)
+{
+    struct result *result = &message->result;
+    switch (message->request.op) {
+    case REQUEST_GET:
+    case REQUEST_GAT:
+        result->status = RESULT_HIT;
+        result->value_offset = buffer_size(&batch->values);
+        result->value_size = message->request.key.size;
+        buffer_append(&batch->values, message->request.key);
+        break;
+    case REQUEST_SET:
+        result->status = RESULT_STORED;
+        break;
+    default:
+        result->status = RESULT_NOT_FOUND;
+    }
+}
+
+static void execute(struct batch *batch, uint32_t most)
+{
+    for (; batch->executed < batch->count && most > 0; batch->executed++, most--) {
+        if (!request_is_local(batch->messages[batch->executed].request.op)) {
+            execute_message(batch, &batch->messages[batch->executed]);
+        }
+    }
+}
+
+static enum session_verdict decode(struct talk *talk)
+{
+    batch_reset(talk->batch);
+    return session_decode(&talk->session, &talk->input, talk->batch);
+}
+
+/* Lets the session work off its input. */
+static void turn(struct talk *talk)
+{
+    enum session_verdict verdict;
+    while ((verdict = decode(talk)) == SESSION_HAS_BATCH) {
+        if (!talk->batch->is_local) {
+            execute(talk->batch, UINT32_MAX);
+        }
+        talk->is_over |= !session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT);
+        assert_int_equal(talk->batch->encoded, talk->batch->count);
+    }
+    talk->is_over |= verdict == SESSION_CLOSES;
+}
+
+static void say(struct talk *talk, const char *text)
+{
+    buffer_append(&talk->input, span_of(text, strlen(text)));
+}
+
+static void assert_output(struct talk *talk, const char *expected)
+{
+    assert_int_equal(buffer_size(&talk->output), strlen(expected));
+    if (*expected != '\0') {
+        assert_memory_equal(buffer_content(&talk->output).data, expected, strlen(expected));
+    }
+    buffer_reset(&talk->output, 0);
+}
+
+static const char conversation[] = "set a 1 0 5\r\nhello\r\n"
+                                   "get a bb  ccc\r\n"
+                                   "nonsense\r\n"
+                                   "set n 0 0 1 noreply\r\nx\r\n"
+                                   "gat 10 d\r\n"
+                                   "add big 0 0 70000\r\n%s\r\n"
+                                   "delete a\r\n"
+                                   "get last\r\n";
+static const char replies[] = "STORED\r\n"
+                              "VALUE a 0 1\r\na\r\nVALUE bb 0 2\r\nbb\r\nVALUE ccc 0 3\r\nccc\r\nEND\r\n"
+                              "ERROR\r\n"
+                              "VALUE d 0 1\r\nd\r\nEND\r\n"
+                              "SERVER_ERROR object too large for cache\r\n"
+                              "NOT_FOUND\r\n"
+                              "VALUE last 0 4\r\nlast\r\nEND\r\n";
+
+/* The conversation with its too large value; the caller frees it. */
+static struct span write_conversation(struct talk *talk)
+{
+    enum { BIG = 70000, ROOM = BIG + 1000 };
+    atomic_store(&talk->options.max_item_size, 65536);
+    char *big = check_malloc(BIG + 1);
+    memset(big, 'v', BIG);
+    big[BIG] = '\0';
+    char *text = check_malloc(ROOM);
+    int size = snprintf(text, ROOM, conversation, big);
+    free(big);
+    return span_of(text, (size_t)size);
+}
+
+static void converse(struct talk *talk, struct span text, size_t piece)
+{
+    while (text.size > 0) {
+        size_t size = piece < text.size ? piece : text.size;
+        buffer_append(&talk->input, span_of(text.data, size));
+        turn(talk);
+        text = span_skip(text, size);
+    }
+    assert_int_equal(buffer_size(&talk->input), 0);
+    assert_false(talk->is_over);
+    assert_output(talk, replies);
+}
+
+static void test_any_split_gives_the_same_replies(void **state)
+{
+    struct talk *talk = *state;
+    struct span text = write_conversation(talk);
+    converse(talk, text, text.size);
+    for (size_t split = 1; split < text.size; split += split < 200 || text.size - split < 100 ? 1 : 997) {
+        buffer_append(&talk->input, span_of(text.data, split));
+        turn(talk);
+        buffer_append(&talk->input, span_skip(text, split));
+        turn(talk);
+        assert_output(talk, replies);
+    }
+    free((void *)(uintptr_t)text.data);
+}
+
+static void test_any_piece_size_gives_the_same_replies(void **state)
+{
+    struct talk *talk = *state;
+    struct span text = write_conversation(talk);
+    for (size_t piece = 1; piece < 64; piece++) {
+        converse(talk, text, piece);
+    }
+    free((void *)(uintptr_t)text.data);
+}
+
+static void test_pipeline_fills_batch_after_batch(void **state)
+{
+    struct talk *talk = *state;
+    for (int i = 0; i < 2 * BATCH_CAPACITY + 1; i++) {
+        say(talk, "touch k 0\r\n");
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+        assert_true(batch_is_full(talk->batch));
+        assert_true(session_has_more(&talk->session, &talk->input));
+    }
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_int_equal(talk->batch->count, 1);
+    assert_false(session_has_more(&talk->session, &talk->input));
+    assert_int_equal(decode(talk), SESSION_NEEDS_INPUT);
+}
+
+static void say_get(struct talk *talk, size_t keys)
+{
+    say(talk, "get");
+    for (size_t i = 0; i < keys; i++) {
+        say(talk, " k");
+    }
+    say(talk, "\r\n");
+}
+
+/* A get of `keys` keys makes full batches and one with the rest, and its last message alone ends the reply. */
+static void check_get(struct talk *talk, size_t keys)
+{
+    say_get(talk, keys);
+    for (size_t left = keys; left > 0; left -= talk->batch->count) {
+        assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+        assert_int_equal(talk->batch->count, left < BATCH_CAPACITY ? left : BATCH_CAPACITY);
+        for (uint32_t i = 0; i < talk->batch->count; i++) {
+            assert_int_equal(talk->batch->messages[i].request.op, REQUEST_GET);
+            assert_int_equal(talk->batch->messages[i].request.ends_reply, left == i + 1);
+        }
+        assert_int_equal(session_has_more(&talk->session, &talk->input), left > BATCH_CAPACITY);
+    }
+    assert_int_equal(decode(talk), SESSION_NEEDS_INPUT);
+}
+
+static void test_get_is_cut_into_messages(void **state)
+{
+    struct talk *talk = *state;
+    const size_t sizes[] = {1, 2, BATCH_CAPACITY - 1, BATCH_CAPACITY, BATCH_CAPACITY + 1, 3 * BATCH_CAPACITY, 1000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        check_get(talk, sizes[i]);
+    }
+}
+
+static void test_get_continues_behind_other_requests(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "touch a 0\r\n");
+    say_get(talk, BATCH_CAPACITY);
+    say(talk, "touch b 0\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_true(batch_is_full(talk->batch));
+    assert_false(talk->batch->messages[BATCH_CAPACITY - 1].request.ends_reply);
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_int_equal(talk->batch->count, 2);
+    assert_true(talk->batch->messages[0].request.ends_reply);
+    assert_int_equal(talk->batch->messages[1].request.op, REQUEST_TOUCH);
+}
+
+static void test_local_batch_needs_no_executor(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "nonsense\r\nversion\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_true(talk->batch->is_local);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_int_equal(talk->batch->encoded, 2);
+    say(talk, "nonsense\r\nget k\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_false(talk->batch->is_local);
+}
+
+static void test_local_reply_waits_for_its_turn(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "nonsense\r\ndelete a\r\nnonsense\r\ndelete b\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_output(talk, "ERROR\r\n");
+    execute(talk->batch, 2);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_output(talk, "NOT_FOUND\r\nERROR\r\n");
+    execute(talk->batch, 2);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_output(talk, "NOT_FOUND\r\n");
+}
+
+static void test_encoding_stops_at_the_limit(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "delete a\r\ndelete b\r\ndelete c\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    execute(talk->batch, UINT32_MAX);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, 12));
+    assert_int_equal(talk->batch->encoded, 2);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, 12));
+    assert_int_equal(talk->batch->encoded, 2);
+    assert_output(talk, "NOT_FOUND\r\nNOT_FOUND\r\n");
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, 12));
+    assert_output(talk, "NOT_FOUND\r\n");
+}
+
+static void test_quit_closes_behind_what_was_asked_before(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "delete a\r\nquit\r\ndelete b\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_int_equal(talk->batch->count, 1);
+    assert_false(session_has_more(&talk->session, &talk->input));
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    execute(talk->batch, UINT32_MAX);
+    assert_false(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_output(talk, "NOT_FOUND\r\n");
+    assert_int_equal(decode(talk), SESSION_CLOSES);
+}
+
+static void test_endless_line_closes(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "delete a\r\n");
+    for (int i = 0; i <= ASCII_LINE_MAX; i++) {
+        assert_false(talk->is_over);
+        say(talk, "x");
+        turn(talk);
+    }
+    assert_true(talk->is_over);
+    assert_output(talk, "NOT_FOUND\r\n");
+}
+
+static void test_long_get_line_may_drip_in(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "get k");
+    turn(talk);
+    for (int i = 0; i < 100000; i++) {
+        say(talk, " ");
+        turn(talk);
+    }
+    say(talk, "l\r\nversion");
+    turn(talk);
+    assert_output(talk, "VALUE k 0 1\r\nk\r\nVALUE l 0 1\r\nl\r\nEND\r\n");
+    assert_false(talk->is_over);
+}
+
+static void test_endless_get_line_closes(void **state)
+{
+    struct talk *talk = *state;
+    char spaces[1001];
+    memset(spaces, ' ', 1000);
+    spaces[1000] = '\0';
+    say(talk, "get k");
+    for (int i = 0; i < 2 * ASCII_GET_LINE_MAX / 1000 && !talk->is_over; i++) {
+        say(talk, spaces);
+        turn(talk);
+        assert_true(talk->is_over || buffer_size(&talk->input) <= ASCII_GET_LINE_MAX);
+    }
+    assert_true(talk->is_over);
+}
+
+static void test_refused_values_are_counted_once(void **state)
+{
+    struct talk *talk = *state;
+    struct span text = write_conversation(talk);
+    converse(talk, text, 100);
+    assert_int_equal(counter_board_read(&talk->board, COUNTER_STORE_TOO_LARGE), 1);
+    free((void *)(uintptr_t)text.data);
+}
+
+#define TALK_TEST(test) cmocka_unit_test_setup_teardown(test, open_talk, close_talk)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TALK_TEST(test_any_split_gives_the_same_replies),
+        TALK_TEST(test_any_piece_size_gives_the_same_replies),
+        TALK_TEST(test_pipeline_fills_batch_after_batch),
+        TALK_TEST(test_get_is_cut_into_messages),
+        TALK_TEST(test_get_continues_behind_other_requests),
+        TALK_TEST(test_local_batch_needs_no_executor),
+        TALK_TEST(test_local_reply_waits_for_its_turn),
+        TALK_TEST(test_encoding_stops_at_the_limit),
+        TALK_TEST(test_quit_closes_behind_what_was_asked_before),
+        TALK_TEST(test_endless_line_closes),
+        TALK_TEST(test_long_get_line_may_drip_in),
+        TALK_TEST(test_endless_get_line_closes),
+        TALK_TEST(test_refused_values_are_counted_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
