@@ -1,0 +1,120 @@
+# Diglot. `make help` lists the targets; docs/building.md says more about the tests.
+#
+# VARIANT picks the sanitizers: plain (build/diglot.so), asan and tsan (build/VARIANT/diglot.so), fuzz (clang).
+
+VARIANT ?= plain
+ifeq ($(origin CC),default)
+CC := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
+endif
+
+sanitize_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+sanitize_tsan := -fsanitize=thread
+sanitize_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+sanitize := $(sanitize_$(VARIANT))
+
+CFLAGS ?= -O2 -g
+flags = -std=gnu17 $(CFLAGS) -Wall -Wextra -Werror -fvisibility=hidden -fPIC -pthread -MMD -MP -Isrc $(sanitize)
+
+out := build$(filter-out /plain,/$(VARIANT))
+obj := build/obj$(filter-out /plain,/$(VARIANT))
+objects_of = $(patsubst %.c,$(obj)/%.o,$(1))
+
+sources := $(sort $(shell find src -name '*.c'))
+engine_sources := $(filter src/engine/% src/module.c,$(sources))
+fake_sources := $(sort $(wildcard tests/fake/*.c))
+unit_sources := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
+fuzz_sources := $(sort $(wildcard tests/fuzz/*.c))
+
+module := $(out)/diglot.so
+library := $(obj)/libdiglot.a
+unit_tests := $(unit_sources:%.c=$(out)/%)
+fuzz_targets := $(fuzz_sources:%.c=$(out)/%)
+
+build_packages := gcc make libc6-dev libxxhash-dev
+run_packages := redis-server
+test_packages := clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-redis \
+	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools
+
+export PYTHONDONTWRITEBYTECODE := 1
+MAKEFLAGS += --no-print-directory
+
+.PHONY: all help deps test-deps run unit-binaries fuzz-binaries fuzz soak bench lint clean test test-%
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(module) ## build build/diglot.so
+
+help: ## list the targets
+	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+deps: ## install what building and running need
+	@scripts/install-packages $(build_packages) $(if $(ENGINE),,$(run_packages))
+
+test-deps: deps ## install what the tests need
+	@scripts/install-packages $(run_packages) $(test_packages)
+
+run: ## build, then start Redis with the module in the foreground (RESP_PORT, MEMCACHED_PORT, ENGINE, ARGS)
+	@scripts/run.sh
+
+test: test-deps ## install what is missing and run every test
+	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol protocol-threads engine clients readme asan
+
+test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, clients, readme, asan, tsan
+	@scripts/run-tests $*
+
+lint: ## the checks of the tree itself
+	@scripts/run-tests lint
+
+fuzz: test-deps ## fuzz every target for SECONDS each (60)
+	@SECONDS_EACH=$(or $(SECONDS),60) scripts/run-tests fuzz
+
+soak: test-deps ## SECONDS (600) of mixed load under ASan while clients come, go and misbehave
+	@SOAK_SECONDS=$(or $(SECONDS),600) scripts/run-tests soak
+
+bench: all $(out)/lg ## compare with memcached and plain Redis (ROUNDS, SECONDS, ARGS)
+	@scripts/install-packages $(run_packages) memcached python3
+	@/usr/bin/python3 bench/compare/compare.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+clean: ## remove build/
+	rm -rf build
+
+# What the scripts ask for.
+unit-binaries: $(unit_tests)
+fuzz-binaries: $(fuzz_targets)
+
+$(module): $(call objects_of,$(sources))
+	@mkdir -p $(@D)
+	$(CC) -shared $(flags) -Wl,-z,defs,-z,relro,-z,now -o $@.new $^ && mv $@.new $@
+
+# Everything that knows nothing of the engine.
+$(library): $(call objects_of,$(filter-out $(engine_sources),$(sources)))
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
+	@mkdir -p $(@D)
+	$(CC) $(flags) -o $@ $^ -lcmocka
+
+$(fuzz_targets): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
+	@mkdir -p $(@D)
+	$(CC) $(flags) -fsanitize=fuzzer -o $@ $^
+
+$(out)/lg: bench/lg.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -o $@ $<
+
+$(obj)/tests/%.o: flags += -Itests
+$(obj)/%.o: %.c Makefile | $(obj)/.compiler
+	@mkdir -p $(@D)
+	$(CC) $(flags) -c -o $@ $<
+
+# Says what is missing in one sentence, instead of pages of compiler errors.
+$(obj)/.compiler:
+	@mkdir -p $(@D)
+	@command -v $(CC) >/dev/null || { echo "diglot: $(CC) is missing; 'make deps' installs it." >&2; exit 1; }
+	@echo '#include <xxhash.h>' | $(CC) -E -x c - >/dev/null 2>&1 || \
+		{ echo "diglot: the header xxhash.h is missing; 'make deps' installs it (Debian: libxxhash-dev)." >&2; exit 1; }
+	@touch $@
+
+-include $(shell find $(obj) -name '*.d' 2>/dev/null)
