@@ -141,6 +141,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     engine->board = &diglot->board;
     engine->is_primary = api.GetContextFlags(ctx) & API_CONTEXT_PRIMARY;
     engine_keyspace_init(&engine->keyspace);
+    counter_board_init(&engine->unread, 1);
     version_clock_init(&engine->versions, clock_wall_ns());
     engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, count_databases(ctx));
 
@@ -165,6 +166,7 @@ static void tear_down_commands(struct diglot *diglot)
     command_context_deinit(&diglot->engine.command);
     flag_ledger_free(&diglot->engine.ledger);
     version_clock_deinit(&diglot->engine.versions);
+    counter_board_deinit(&diglot->engine.unread);
     engine_keyspace_deinit(&diglot->engine.keyspace);
 }
 

@@ -60,7 +60,7 @@ bool slot_map_is_lost(const struct slot_map *map, int db, uint16_t slot, uint64_
 {
     if (map->poisoned == 0) return false;
     const struct slot_states *states = existing(map, db);
-    return states && states->poison[slot] != SLOT_CLEAN && 
+    return states && states->poison[slot] != SLOT_CLEAN &&
            !hash_set_has(&map->rescued, rescue_hash(states, slot, hash));
 }
 

@@ -30,7 +30,7 @@ static void execute(RedisModuleCtx *ctx, const struct request *request, struct r
     command.keyspace = &engine->keyspace.keyspace;
     command.ledger = engine->ledger;
     command.versions = &engine->versions;
-    command.counters = &engine->resp_counters;
+    command.counters = &engine->unread.sets[0];
     command.options = engine->options;
     command.db = api.GetSelectedDb(ctx);
     command.now_ms = clock_wall_ms();

@@ -20,7 +20,7 @@ struct engine {
     struct copy_table copies;
     int moving_from_db; /* of a key that was just renamed or moved away; its new place is told next */
     struct item_key moving_from;
-    struct counters resp_counters; /* what DIGLOT.GET and DIGLOT.SET would count as memcached commands: nobody reads it */
+    struct counter_board unread; /* what DIGLOT.GET and DIGLOT.SET would count as memcached commands */
 
     /* Set by module.c. */
     void (*on_turn)(void *owner);     /* once in each turn of the engine's loop, and at least 10 times a second */
