@@ -53,7 +53,7 @@ void flag_ledger_set_role(struct flag_ledger *ledger, bool is_primary, bool is_w
 {
     ledger->is_primary = is_primary;
     ledger->is_writable = is_primary && is_writable;
-    if (!is_primary) ledger->note_count = 0;
+    if (!is_primary) ledger_drop_notes(ledger);
 }
 
 bool flag_ledger_has_work(const struct flag_ledger *ledger)
@@ -84,6 +84,18 @@ static enum keyspace_kind open_ledger(struct flag_ledger *ledger, int db, uint16
     return ledger->keyspace->api->open(ledger->keyspace, db, ledger_name(ledger, slot, name), mode);
 }
 
+/* Takes over what a slot's ledger string says of itself. */
+static void learn_slot(struct flag_ledger *ledger, int db, uint16_t slot, struct span table)
+{
+    struct ledger_record record;
+    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_PRESENT;
+    bool is_poisoned = ledger_find(table, LEDGER_POISON, &record) && (record.marks & LEDGER_LOST);
+    if (!is_poisoned)
+        slot_map_clean(&ledger->slots, db, slot);
+    else if (!slot_map_is_poisoned(&ledger->slots, db, slot))
+        slot_map_poison(&ledger->slots, db, slot);
+}
+
 /* Looks up what is not known of a slot. A key in the ledger's place that is no ledger counts as its loss. */
 static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_t slot)
 {
@@ -93,13 +105,12 @@ static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_
     const struct keyspace_api *api = ledger->keyspace->api;
     enum keyspace_kind kind = open_ledger(ledger, db, slot, KEYSPACE_READ);
     bool is_valid = kind == KEYSPACE_STRING && ledger_is_valid(api->value(ledger->keyspace));
+    if (is_valid) learn_slot(ledger, db, slot, api->value(ledger->keyspace));
     api->close(ledger->keyspace);
 
     if (kind == KEYSPACE_ABSENT)
         states->ledger[slot] = SLOT_EMPTY;
-    else if (is_valid)
-        states->ledger[slot] = SLOT_PRESENT;
-    else
+    else if (!is_valid)
         flag_ledger_note_ledger_lost(ledger, db, slot);
     return states->ledger[slot];
 }
@@ -107,14 +118,14 @@ static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_
 bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, struct ledger_record *record)
 {
     *record = (struct ledger_record){0};
-    enum slot_ledger state = resolve_slot(ledger, place.db, place.slot);
-    if (slot_map_is_lost(&ledger->slots, place.db, place.slot, place.hash)) return false;
-    if (state != SLOT_PRESENT) return true;
-
-    const struct keyspace_api *api = ledger->keyspace->api;
-    if (open_ledger(ledger, place.db, place.slot, KEYSPACE_READ) == KEYSPACE_STRING)
-        ledger_find(api->value(ledger->keyspace), place.hash, record);
-    api->close(ledger->keyspace);
+    bool is_found = false;
+    if (resolve_slot(ledger, place.db, place.slot) == SLOT_PRESENT) {
+        const struct keyspace_api *api = ledger->keyspace->api;
+        if (open_ledger(ledger, place.db, place.slot, KEYSPACE_READ) == KEYSPACE_STRING)
+            is_found = ledger_find(api->value(ledger->keyspace), place.hash, record);
+        api->close(ledger->keyspace);
+    }
+    if (!is_found && slot_map_is_poisoned(&ledger->slots, place.db, place.slot)) return false;
     return !(record->marks & LEDGER_LOST);
 }
 
@@ -142,6 +153,7 @@ static void put_record(struct flag_ledger *ledger, enum keyspace_kind kind, cons
 void ledger_write_record(struct flag_ledger *ledger, struct item_place place, uint32_t flags, uint32_t marks)
 {
     enum slot_ledger state = resolve_slot(ledger, place.db, place.slot);
+    if (slot_map_is_poisoned(&ledger->slots, place.db, place.slot) && !(marks & LEDGER_LOST)) marks |= LEDGER_KNOWN;
     bool clears = flags == 0 && marks == 0;
     if (state != SLOT_PRESENT && clears) return;
 
@@ -172,16 +184,29 @@ bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key 
 void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t flags)
 {
     flag_ledger_settle(ledger);
-    slot_map_rescue(&ledger->slots, db, key);
     ledger_write_record(ledger, (struct item_place){db, key->slot, key->hash}, flags, 0);
 }
 
-static void drop_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
+/* The first record of a new ledger tells that the one before was lost. */
+static void poison_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     const struct keyspace_api *api = ledger->keyspace->api;
     if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) != KEYSPACE_ABSENT) api->remove(ledger->keyspace);
+    put_record(ledger, KEYSPACE_ABSENT, &(struct ledger_record){LEDGER_POISON, 0, LEDGER_LOST});
     api->close(ledger->keyspace);
-    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_EMPTY;
+    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_PRESENT;
+}
+
+void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) == KEYSPACE_STRING) {
+        buffer_reset(&ledger->scratch, 64 * 1024);
+        ledger_rebuild_clean(api->value(ledger->keyspace), &ledger->scratch);
+        api->store(ledger->keyspace, buffer_content(&ledger->scratch), KEYSPACE_NO_EXPIRY, "set");
+    }
+    api->close(ledger->keyspace);
+    slot_map_clean(&ledger->slots, db, slot);
 }
 
 /* A copy from a database that nobody told us: only where no database has flags for the key they are known to be none. */
@@ -200,18 +225,19 @@ static void carry_flags(struct flag_ledger *ledger, const struct note *note)
     struct ledger_record record;
     bool is_known = note->from.db == ANY_DB ? !any_db_has_record(ledger, note->from, &record)
                                             : ledger_read_record(ledger, note->from, &record);
-    ledger_write_record(ledger, note->item, record.flags, is_known ? record.marks : record.marks | LEDGER_LOST);
+    uint32_t marks = record.marks & ~(uint32_t)LEDGER_KNOWN;
+    ledger_write_record(ledger, note->item, record.flags, is_known ? marks : marks | LEDGER_LOST);
     if (note->kind == NOTE_MOVE) ledger_write_record(ledger, note->from, 0, 0);
 }
 
-void ledger_settle_note(struct flag_ledger *ledger, const struct note *note)
+static void settle_note(struct flag_ledger *ledger, const struct note *note)
 {
     switch (note->kind) {
     case NOTE_OVERWRITE: ledger_write_record(ledger, note->item, 0, 0); break;
     case NOTE_MOVE:
     case NOTE_COPY: carry_flags(ledger, note); break;
     case NOTE_UNKNOWN: ledger_write_record(ledger, note->item, 0, LEDGER_LOST); break;
-    case NOTE_DROP_LEDGER: drop_ledger(ledger, note->item.db, note->item.slot); break;
+    case NOTE_POISON: poison_ledger(ledger, note->item.db, note->item.slot); break;
     }
 }
 
@@ -222,8 +248,8 @@ void flag_ledger_settle(struct flag_ledger *ledger)
     ledger->is_settling = true;
     for (size_t i = 0; i < ledger->note_count; i++) {
         struct note note = ledger->notes[i];
-        ledger_settle_note(ledger, &note);
+        settle_note(ledger, &note);
     }
-    ledger->note_count = 0;
+    ledger_drop_notes(ledger);
     ledger->is_settling = false;
 }

@@ -23,7 +23,7 @@ enum note_kind {
     NOTE_MOVE,
     NOTE_COPY,
     NOTE_UNKNOWN,
-    NOTE_DROP_LEDGER, /* of item.slot */
+    NOTE_POISON, /* the ledger of item.slot */
 };
 
 /* What an event left to be done. */
@@ -46,6 +46,7 @@ struct flag_ledger {
     struct note *notes;
     size_t note_count;
     size_t note_capacity;
+    bool has_carry; /* settling may write a record to a slot that has no ledger yet */
 
     int sweep_db;
     bool is_sweeping;
@@ -60,13 +61,16 @@ struct flag_ledger {
 #define LEDGER_NAME_SIZE 32
 struct span ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE]);
 
-/* The record of an item, its state resolved; false: lost. Looks no notes up. */
+/* The record of an item, its slot resolved; false: lost. Looks no notes up. */
 bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, struct ledger_record *record);
 /* Sets it; all zero clears it. */
 void ledger_write_record(struct flag_ledger *ledger, struct item_place place, uint32_t flags, uint32_t marks);
 
-/* Does one note. */
-void ledger_settle_note(struct flag_ledger *ledger, const struct note *note);
+/* Ends the poisoning of a slot: no item is lost any more. */
+void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot);
+
+/* Forgets all notes, and gives the memory of a burst of them back. */
+void ledger_drop_notes(struct flag_ledger *ledger);
 
 /* True when a note that is not settled yet concerns this item. */
 bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place);

@@ -16,11 +16,13 @@ static void add_note(struct flag_ledger *ledger, struct note note)
         ledger->notes = check_realloc(ledger->notes, ledger->note_capacity * sizeof *ledger->notes);
     }
     ledger->notes[ledger->note_count++] = note;
+    ledger->has_carry |= note.kind == NOTE_MOVE || note.kind == NOTE_COPY || note.kind == NOTE_UNKNOWN;
 }
 
-static void drop_notes(struct flag_ledger *ledger)
+void ledger_drop_notes(struct flag_ledger *ledger)
 {
     ledger->note_count = 0;
+    ledger->has_carry = false;
     if (ledger->note_capacity <= NOTES_KEPT) return;
     free(ledger->notes);
     ledger->notes = NULL;
@@ -39,62 +41,59 @@ static bool places_equal(struct item_place a, struct item_place b)
 
 bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place)
 {
-    for (size_t i = 0; i < ledger->note_count; i++)
-        if (places_equal(ledger->notes[i].item, place) || places_equal(ledger->notes[i].from, place)) return true;
+    for (size_t i = 0; i < ledger->note_count; i++) {
+        const struct note *note = &ledger->notes[i];
+        if (places_equal(note->item, place) || places_equal(note->from, place)) return true;
+        if (note->kind == NOTE_POISON && note->item.db == place.db && note->item.slot == place.slot) return true;
+    }
     return false;
 }
 
 /* Nothing is to be done for a key of a slot without flags. */
 static bool may_have_flags(struct flag_ledger *ledger, int db, uint16_t slot)
 {
-    if (db == ANY_DB) return true;
-    return slot_map_database(&ledger->slots, db)->ledger[slot] != SLOT_EMPTY;
-}
-
-void flag_ledger_note_new(struct flag_ledger *ledger, int db, const struct item_key *key)
-{
-    if (ledger->slots.poisoned > 0) slot_map_rescue(&ledger->slots, db, key);
+    if (db == ANY_DB || ledger->has_carry) return true;
+    return slot_map_database(&ledger->slots, db)->ledger[slot] != SLOT_EMPTY ||
+           slot_map_is_poisoned(&ledger->slots, db, slot);
 }
 
 void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key)
 {
-    flag_ledger_note_new(ledger, db, key);
     if (may_have_flags(ledger, db, key->slot))
         add_note(ledger, (struct note){.kind = NOTE_OVERWRITE, .item = place_of(db, key)});
 }
 
-static void note_carry(struct flag_ledger *ledger, struct note note, const struct item_key *to)
+void flag_ledger_note_new(struct flag_ledger *ledger, int db, const struct item_key *key)
 {
-    bool from_is_lost =
-        note.from.db != ANY_DB && slot_map_is_lost(&ledger->slots, note.from.db, note.from.slot, note.from.hash);
-    if (from_is_lost) note.kind = NOTE_UNKNOWN;
-    flag_ledger_note_new(ledger, note.item.db, to);
-    if (from_is_lost || may_have_flags(ledger, note.from.db, note.from.slot) ||
-        may_have_flags(ledger, note.item.db, note.item.slot))
+    if (slot_map_is_poisoned(&ledger->slots, db, key->slot)) flag_ledger_note_overwrite(ledger, db, key);
+}
+
+static void note_carry(struct flag_ledger *ledger, struct note note)
+{
+    if (may_have_flags(ledger, note.from.db, note.from.slot) || may_have_flags(ledger, note.item.db, note.item.slot))
         add_note(ledger, note);
 }
 
 void flag_ledger_note_move(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
                            const struct item_key *to)
 {
-    note_carry(ledger, (struct note){NOTE_MOVE, place_of(to_db, to), place_of(from_db, from)}, to);
+    note_carry(ledger, (struct note){NOTE_MOVE, place_of(to_db, to), place_of(from_db, from)});
 }
 
 void flag_ledger_note_copy(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
                            const struct item_key *to)
 {
-    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(from_db, from)}, to);
+    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(from_db, from)});
 }
 
 void flag_ledger_note_copy_from_any_db(struct flag_ledger *ledger, const struct item_key *from, int to_db,
                                        const struct item_key *to)
 {
-    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(ANY_DB, from)}, to);
+    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(ANY_DB, from)});
 }
 
 void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct item_key *key)
 {
-    flag_ledger_note_new(ledger, db, key);
     add_note(ledger, (struct note){.kind = NOTE_UNKNOWN, .item = place_of(db, key)});
 }
 
@@ -102,12 +101,18 @@ void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t s
 {
     slot_map_database(&ledger->slots, db)->ledger[slot] = ledger->is_primary ? SLOT_EMPTY : SLOT_UNKNOWN;
     slot_map_poison(&ledger->slots, db, slot);
-    add_note(ledger, (struct note){.kind = NOTE_DROP_LEDGER, .item = {.db = db, .slot = slot}});
+    add_note(ledger, (struct note){.kind = NOTE_POISON, .item = {.db = db, .slot = slot}});
 }
 
+/* On a primary only a ledger that comes to a slot without one can be the slot's. */
 void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_t slot)
 {
-    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_UNKNOWN;
+    struct slot_states *states = slot_map_database(&ledger->slots, db);
+    bool replaces = states->ledger[slot] == SLOT_PRESENT || slot_map_is_poisoned(&ledger->slots, db, slot);
+    if (ledger->is_primary && replaces)
+        flag_ledger_note_ledger_lost(ledger, db, slot);
+    else
+        states->ledger[slot] = SLOT_UNKNOWN;
 }
 
 /* Notes of a database that was emptied concern nothing any more, but as the source or the target of a move. Those are
@@ -120,7 +125,7 @@ void flag_ledger_note_emptied(struct flag_ledger *ledger, int db)
         struct note note = ledger->notes[i];
         if (note.item.db == db) continue;
         bool carries = note.kind == NOTE_MOVE || note.kind == NOTE_COPY;
-        if (carries && note.from.db == db) note.kind = NOTE_UNKNOWN;
+        if (carries && (note.from.db == db || note.from.db == ANY_DB)) note.kind = NOTE_UNKNOWN;
         ledger->notes[kept++] = note;
     }
     ledger->note_count = kept;
@@ -145,7 +150,7 @@ void flag_ledger_note_swapped(struct flag_ledger *ledger, int first, int second)
 
 void flag_ledger_note_loaded(struct flag_ledger *ledger)
 {
-    drop_notes(ledger);
+    ledger_drop_notes(ledger);
     slot_map_forget(&ledger->slots);
     ledger->is_sweeping = false;
 }

@@ -26,13 +26,12 @@ static void begin_sweep(struct flag_ledger *ledger)
     ledger->is_sweeping = true;
 }
 
-/* A visitor of the keyspace's walk: keeps the names of lost keys. */
-static void keep_lost_key(void *context, struct span name)
+/* A visitor of the keyspace's walk: keeps the names of keys in poisoned slots. */
+static void keep_suspect(void *context, struct span name)
 {
     struct flag_ledger *ledger = context;
     struct item_key key = item_key_of(name);
-    if (!slot_map_is_lost(&ledger->slots, ledger->sweep_db, key.slot, key.hash)) return;
-    if (flag_ledger_owns(ledger, &key)) return;
+    if (!slot_map_is_poisoned(&ledger->slots, ledger->sweep_db, key.slot) || flag_ledger_owns(ledger, &key)) return;
     buffer_append(&ledger->found, span_of(&name.size, sizeof name.size));
     buffer_append(&ledger->found, name);
 }
@@ -47,8 +46,15 @@ static struct span take_found(struct buffer *found)
     return name;
 }
 
-/* Removes a lost string; where nothing may be written its slot stays poisoned for another walk. */
-static void remove_lost_key(struct flag_ledger *ledger, struct span name)
+static bool is_lost(struct flag_ledger *ledger, struct span name)
+{
+    struct item_key key = item_key_of(name);
+    struct ledger_record record;
+    return !ledger_read_record(ledger, (struct item_place){ledger->sweep_db, key.slot, key.hash}, &record);
+}
+
+/* Removes a string; where nothing may be written its slot stays poisoned for another walk. */
+static void remove_string(struct flag_ledger *ledger, struct span name)
 {
     const struct keyspace_api *api = ledger->keyspace->api;
     enum keyspace_mode mode = ledger->is_writable ? KEYSPACE_WRITE : KEYSPACE_READ;
@@ -61,20 +67,43 @@ static void remove_lost_key(struct flag_ledger *ledger, struct span name)
     api->close(ledger->keyspace);
 }
 
+static void remove_lost(struct flag_ledger *ledger)
+{
+    while (buffer_size(&ledger->found) > 0) {
+        struct span name = take_found(&ledger->found);
+        if (is_lost(ledger, name)) remove_string(ledger, name);
+    }
+    buffer_reset(&ledger->found, 64 * 1024);
+}
+
+/* Every slot that was swept is clean. A replica's ledgers are its primary's business; a primary that may not write now
+ * sweeps again. */
+static void end_sweep(struct flag_ledger *ledger)
+{
+    const struct slot_states *states = slot_map_database(&ledger->slots, ledger->sweep_db);
+    ledger->is_sweeping = false;
+    if (ledger->is_primary && !ledger->is_writable) return;
+    for (uint16_t slot = 0; slot < HASH_SLOTS; slot++) {
+        if (states->poison[slot] != SLOT_SWEPT) continue;
+        if (ledger->is_writable)
+            ledger_clean_slot(ledger, ledger->sweep_db, slot);
+        else
+            slot_map_clean(&ledger->slots, ledger->sweep_db, slot);
+    }
+}
+
 bool flag_ledger_sweep(struct flag_ledger *ledger)
 {
-    if (ledger->slots.poisoned == 0) return false;
+    flag_ledger_settle(ledger);
+    bool must_wait = ledger->is_primary && !ledger->is_writable;
+    if (must_wait || ledger->slots.poisoned == 0) return false;
     if (!ledger->is_sweeping) {
         if (!find_poisoned_db(ledger)) return false;
         begin_sweep(ledger);
     }
     bool goes_on = ledger->keyspace->api->scan(ledger->keyspace, ledger->sweep_db, &ledger->sweep_cursor, SWEEP_EFFORT,
-                                               keep_lost_key, ledger);
-    while (buffer_size(&ledger->found) > 0) remove_lost_key(ledger, take_found(&ledger->found));
-    buffer_reset(&ledger->found, 64 * 1024);
-    if (!goes_on) {
-        slot_map_end_sweep(&ledger->slots, ledger->sweep_db);
-        ledger->is_sweeping = false;
-    }
+                                               keep_suspect, ledger);
+    remove_lost(ledger);
+    if (!goes_on) end_sweep(ledger);
     return ledger->is_writable && ledger->slots.poisoned > 0;
 }

@@ -3,20 +3,11 @@
 #include "base/check.h"
 
 #include <stdlib.h>
-
-static uint64_t rescue_hash(const struct slot_states *states, uint16_t slot, uint64_t hash)
-{
-    return hash ^ (states->poisoning[slot] * 0x9e3779b97f4a7c15u);
-}
+#include <string.h>
 
 static struct slot_states *existing(const struct slot_map *map, int db)
 {
     return (size_t)db < map->count ? map->databases[db] : NULL;
-}
-
-static void forget_rescued_when_clean(struct slot_map *map)
-{
-    if (map->poisoned == 0) hash_set_clear(&map->rescued);
 }
 
 void slot_map_deinit(struct slot_map *map)
@@ -46,22 +37,22 @@ void slot_map_poison(struct slot_map *map, int db, uint16_t slot)
         map->poisoned++;
     }
     states->poison[slot] = SLOT_WAITING;
-    states->poisoning[slot] = ++map->poisonings;
 }
 
-void slot_map_rescue(struct slot_map *map, int db, const struct item_key *key)
+void slot_map_clean(struct slot_map *map, int db, uint16_t slot)
 {
     struct slot_states *states = existing(map, db);
-    if (states && states->poison[key->slot] != SLOT_CLEAN)
-        hash_set_add(&map->rescued, rescue_hash(states, key->slot, key->hash));
+    if (!states || states->poison[slot] == SLOT_CLEAN) return;
+    states->poison[slot] = SLOT_CLEAN;
+    states->poisoned--;
+    map->poisoned--;
 }
 
-bool slot_map_is_lost(const struct slot_map *map, int db, uint16_t slot, uint64_t hash)
+bool slot_map_is_poisoned(const struct slot_map *map, int db, uint16_t slot)
 {
     if (map->poisoned == 0) return false;
     const struct slot_states *states = existing(map, db);
-    return states && states->poison[slot] != SLOT_CLEAN &&
-           !hash_set_has(&map->rescued, rescue_hash(states, slot, hash));
+    return states && states->poison[slot] != SLOT_CLEAN;
 }
 
 void slot_map_begin_sweep(struct slot_map *map, int db)
@@ -71,25 +62,12 @@ void slot_map_begin_sweep(struct slot_map *map, int db)
         if (states->poison[slot] == SLOT_WAITING) states->poison[slot] = SLOT_SWEPT;
 }
 
-void slot_map_end_sweep(struct slot_map *map, int db)
-{
-    struct slot_states *states = slot_map_database(map, db);
-    for (size_t slot = 0; slot < HASH_SLOTS; slot++) {
-        if (states->poison[slot] != SLOT_SWEPT) continue;
-        states->poison[slot] = SLOT_CLEAN;
-        states->poisoned--;
-        map->poisoned--;
-    }
-    forget_rescued_when_clean(map);
-}
-
 void slot_map_empty(struct slot_map *map, int db)
 {
     struct slot_states *states = slot_map_database(map, db);
     map->poisoned -= states->poisoned;
     *states = (struct slot_states){0};
     memset(states->ledger, SLOT_EMPTY, sizeof states->ledger);
-    forget_rescued_when_clean(map);
 }
 
 void slot_map_swap(struct slot_map *map, int first, int second)
@@ -107,5 +85,4 @@ void slot_map_forget(struct slot_map *map)
         map->databases[db] = NULL;
     }
     map->poisoned = 0;
-    hash_set_clear(&map->rescued);
 }

@@ -84,11 +84,19 @@ static int64_t exptime_from_seconds(int64_t seconds)
     return seconds <= EXPIRY_RELATIVE_MAX ? seconds : clock_wall_ms() / 1000 + seconds;
 }
 
+/* Not number_parse_u32, which keeps the low bits of a larger number as memcached does. */
+static const char *parse_flags(struct span value, uint32_t *flags)
+{
+    uint64_t number;
+    if (!number_parse_u64(value, &number) || number > UINT32_MAX) return "ERR FLAGS takes a number from 0 to 4294967295";
+    *flags = (uint32_t)number;
+    return NULL;
+}
+
 /* Takes one option and its value; NULL, or what is wrong with it. */
 static const char *parse_set_option(struct request *request, struct span option, struct span value)
 {
-    if (is_word(option, "FLAGS"))
-        return number_parse_u32(value, &request->flags) ? NULL : "ERR FLAGS takes a number from 0 to 4294967295";
+    if (is_word(option, "FLAGS")) return parse_flags(value, &request->flags);
     if (is_word(option, "CAS")) {
         request->op = REQUEST_CAS;
         return number_parse_u64(value, &request->operand) ? NULL : "ERR CAS takes a token that DIGLOT.GET has given";

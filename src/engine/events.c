@@ -55,6 +55,12 @@ static struct item_key without_name(const struct item_key *key)
     return (struct item_key){.hash = key->hash, .slot = key->slot};
 }
 
+static void note_moved_from(struct engine *engine, int db, const struct item_key *key)
+{
+    engine->moving_from_db = db;
+    engine->moving_from = without_name(key);
+}
+
 static void note_copy(struct engine *engine, int db, const struct item_key *key)
 {
     struct copy_note note;
@@ -77,10 +83,7 @@ static void note_item_change(struct engine *engine, int db, const struct item_ke
     case CHANGE_CONTENT: break;
     case CHANGE_OVERWRITE:
     case CHANGE_IMPORTED: flag_ledger_note_overwrite(engine->ledger, db, key); break;
-    case CHANGE_MOVED_FROM:
-        engine->moving_from_db = db;
-        engine->moving_from = without_name(key);
-        break;
+    case CHANGE_MOVED_FROM: note_moved_from(engine, db, key); break;
     case CHANGE_MOVED_TO:
         flag_ledger_note_move(engine->ledger, engine->moving_from_db, &engine->moving_from, db, key);
         break;
@@ -89,12 +92,21 @@ static void note_item_change(struct engine *engine, int db, const struct item_ke
     version_advance(&engine->versions, key->hash);
 }
 
+/* A ledger string that moves away takes no flags along; an item that is moved into a ledger's place leaves its own behind. */
+static void note_ledger_moved(struct engine *engine, int db, const struct item_key *key, enum change change)
+{
+    if (change == CHANGE_MOVED_FROM) note_moved_from(engine, db, key);
+    if (change == CHANGE_MOVED_TO)
+        flag_ledger_note_overwrite(engine->ledger, engine->moving_from_db, &engine->moving_from);
+}
+
 /* Somebody else than us changed a ledger string. On a replica that is the primary at its work, as long as the string is
  * there; one that was restored came with its slot. */
 static void note_ledger_change(struct engine *engine, int db, const struct item_key *key, enum change change, const char *event)
 {
     bool is_write = change == CHANGE_CONTENT || strcmp(event, "set") == 0;
     if (change == CHANGE_NEW) return;
+    note_ledger_moved(engine, db, key, change);
     if (change == CHANGE_IMPORTED || (!engine->is_primary && is_write))
         flag_ledger_note_ledger_changed(engine->ledger, db, key->slot);
     else

@@ -44,8 +44,8 @@ bool ledger_find(struct span table, uint64_t hash, struct ledger_record *record)
     uint64_t wanted = stored_hash(hash);
     for (size_t step = 0; step < records; step++) {
         *record = record_at(table, (wanted + step) & (records - 1));
-        if (record->hash == wanted) return !record_is_free(record);
-        if (record->hash == 0) break;
+        if (record->hash == wanted && !record_is_free(record)) return true;
+        if (record->hash == wanted || record->hash == 0) break;
     }
     *record = (struct ledger_record){0};
     return false;
@@ -91,16 +91,6 @@ void ledger_encode(const struct ledger_record *record, char bytes[LEDGER_RECORD_
     memcpy(bytes, &encoded, sizeof encoded);
 }
 
-static size_t live_records(struct span table)
-{
-    size_t live = 0;
-    for (size_t i = 0; i < record_count(table); i++) {
-        struct ledger_record record = record_at(table, i);
-        live += !record_is_free(&record);
-    }
-    return live;
-}
-
 /* Puts a record into a table that is known to have room. */
 static void insert(char *table, size_t records, const struct ledger_record *record)
 {
@@ -109,10 +99,35 @@ static void insert(char *table, size_t records, const struct ledger_record *reco
     ledger_encode(record, table + index * LEDGER_RECORD_SIZE);
 }
 
-void ledger_rebuild(struct span table, struct buffer *output)
+/* What becomes of a record in a rebuilt table. */
+typedef struct ledger_record carry_record(struct ledger_record record);
+
+static struct ledger_record carry_as_it_is(struct ledger_record record)
+{
+    return record;
+}
+
+static struct ledger_record carry_clean(struct ledger_record record)
+{
+    record.marks &= ~(uint32_t)LEDGER_KNOWN;
+    if (record.hash == LEDGER_POISON) record.marks = 0;
+    return record;
+}
+
+static size_t count_carried(struct span table, carry_record *carry)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < record_count(table); i++) {
+        struct ledger_record record = carry(record_at(table, i));
+        count += !record_is_free(&record);
+    }
+    return count;
+}
+
+static void rebuild(struct span table, carry_record *carry, struct buffer *output)
 {
     if (!ledger_is_valid(table)) table.size = 0;
-    size_t wanted = live_records(table) * 2 + 1;
+    size_t wanted = count_carried(table, carry) * 2 + 1;
     size_t records = RECORDS_LEAST;
     while (records < wanted) records *= 2;
 
@@ -120,8 +135,18 @@ void ledger_rebuild(struct span table, struct buffer *output)
     char *rebuilt = output->data + output->end;
     memset(rebuilt, 0, records * LEDGER_RECORD_SIZE);
     for (size_t i = 0; i < record_count(table); i++) {
-        struct ledger_record record = record_at(table, i);
+        struct ledger_record record = carry(record_at(table, i));
         if (!record_is_free(&record)) insert(rebuilt, records, &record);
     }
     output->end += records * LEDGER_RECORD_SIZE;
+}
+
+void ledger_rebuild(struct span table, struct buffer *output)
+{
+    rebuild(table, carry_as_it_is, output);
+}
+
+void ledger_rebuild_clean(struct span table, struct buffer *output)
+{
+    rebuild(table, carry_clean, output);
 }

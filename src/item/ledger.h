@@ -17,8 +17,13 @@
 enum ledger_mark {
     LEDGER_STALE = 1u << 0, /* meta: invalidated, may still be served */
     LEDGER_WON = 1u << 1,   /* meta: a client was told to refresh it */
-    LEDGER_LOST = 1u << 31, /* its flags are not known any more: it must answer as a miss */
+    LEDGER_KNOWN = 1u << 30, /* in the ledger of a poisoned slot: written since, the flags are these */
+    LEDGER_LOST = 1u << 31,  /* its flags are not known any more: it must answer as a miss */
 };
+
+/* The record of this hash, marked LOST, says that the whole slot is poisoned: its ledger was lost before this one was made,
+ * and only items that have a record here are known. */
+#define LEDGER_POISON UINT64_MAX
 
 struct ledger_record {
     uint64_t hash;
@@ -41,5 +46,8 @@ void ledger_encode(const struct ledger_record *record, char bytes[LEDGER_RECORD_
 /* Appends to `output` a table of all records that say something, with room for more. An empty or invalid table gives the
  * smallest one. */
 void ledger_rebuild(struct span table, struct buffer *output);
+
+/* The same for a slot that is no longer poisoned: without the record that says so, and without the marks KNOWN. */
+void ledger_rebuild_clean(struct span table, struct buffer *output);
 
 #endif

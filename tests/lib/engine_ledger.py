@@ -1,0 +1,40 @@
+"""Hash slots and flag ledgers, as one sees them from outside."""
+import binascii
+
+from lib.waiting import wait_until
+
+LEDGER_PREFIX = b"diglot:flags:"
+
+
+def key_slot(key):
+    """The hash slot of a key (Redis Cluster specification)."""
+    begin = key.find(b"{")
+    end = key.find(b"}", begin + 1) if begin >= 0 else -1
+    tag = key[begin + 1:end] if end > begin + 1 else key
+    return binascii.crc_hqx(tag, 0) % 16384
+
+
+def ledgers(redis):
+    """The ledger strings of the client's database: {slot: name}."""
+    return {key_slot(name): name for name in redis.scan_iter(match=LEDGER_PREFIX + b"*", count=1000)}
+
+
+def ledger_of(redis, key):
+    """The name of the ledger string of a key's slot, which must be there."""
+    return ledgers(redis)[key_slot(key)]
+
+
+def items_in(redis):
+    """The names of all keys that are no ledgers."""
+    return {name for name in redis.scan_iter(count=1000) if not name.startswith(LEDGER_PREFIX)}
+
+
+def wait_swept(redis, keys):
+    """Until items whose flags are lost have been removed."""
+    wait_until(lambda: redis.exists(*keys) == 0, "the items whose flags are lost to be removed")
+
+
+def diglot_get(redis, key):
+    """(value, flags) as DIGLOT.GET tells, or None."""
+    reply = redis.execute_command("DIGLOT.GET", key)
+    return (reply[0], reply[1]) if reply else None
