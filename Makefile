@@ -57,7 +57,7 @@ run: ## build, then start Redis with the module in the foreground (RESP_PORT, ME
 	@scripts/run.sh
 
 test: test-deps ## install what is missing and run every test
-	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol protocol-threads engine clients readme asan
+	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol protocol-threads engine clients readme asan tsan
 
 test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, clients, readme, asan, tsan
 	@scripts/run-tests $*

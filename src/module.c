@@ -143,7 +143,9 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     engine_keyspace_init(&engine->keyspace);
     counter_board_init(&engine->unread, 1);
     version_clock_init(&engine->versions, clock_wall_ns());
-    engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, count_databases(ctx));
+    engine->databases = count_databases(ctx);
+    engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, engine->databases);
+    relocations_init(&engine->relocations);
 
     struct command_context *command = &engine->command;
     command_context_init(command);
@@ -296,6 +298,10 @@ EXPORT int RedisModule_OnLoad(RedisModuleCtx *ctx, void **argv, int argc)
         refuse(ctx, "diglot takes no module arguments: write options as diglot.NAME VALUE lines in the configuration");
         return API_ERR;
     }
+    if (api.GetContextFlags(ctx) & API_CONTEXT_CLUSTER) {
+        refuse(ctx, "diglot does not serve cluster nodes yet: load it into a server with 'cluster-enabled no'");
+        return API_ERR;
+    }
     api.SetModuleOptions(ctx, API_OPTION_IO_ERRORS | API_OPTION_NO_IMPLICIT_SIGNAL | API_OPTION_REPL_ASYNC_LOAD |
                                   API_OPTION_ATOMIC_SLOT_MIGRATION);
     struct diglot *diglot = check_calloc(1, sizeof *diglot);
@@ -309,11 +315,10 @@ EXPORT int RedisModule_OnLoad(RedisModuleCtx *ctx, void **argv, int argc)
 
 EXPORT int RedisModule_OnUnload(RedisModuleCtx *ctx)
 {
-    (void)ctx;
     struct engine *engine = engine_instance();
-    if (engine) {
-        struct diglot *diglot = engine->owner;
-        diglot_stop(&diglot);
-    }
+    if (!engine) return API_OK;
+    if (!settling_finish(engine, ctx)) return API_ERR;
+    struct diglot *diglot = engine->owner;
+    diglot_stop(&diglot);
     return API_OK;
 }

@@ -121,6 +121,7 @@ static void execute_join(struct command_context *context, struct item *item, con
     buffer_append(&context->scratch, appends ? request->value : present);
     int64_t expiry = context->keyspace->api->expiry(context->keyspace);
     store_item(context, item, buffer_content(&context->scratch), expiry, item->flags, appends ? "append" : "set");
+    counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
     result->status = RESULT_STORED;
 }
 
@@ -213,13 +214,14 @@ static void copy_value(struct command_context *context, struct result *result, s
     buffer_append(values, value);
 }
 
-static void count_get(struct command_context *context, enum request_op op, bool hits)
+/* memcached counts gat as a touch, not as a get. */
+static void count_get(struct command_context *context, bool touches, bool hits)
 {
-    counter_add(context->counters, COUNTER_CMD_GET, 1);
-    counter_add(context->counters, hits ? COUNTER_GET_HITS : COUNTER_GET_MISSES, 1);
-    if (op != REQUEST_GAT) return;
-    counter_add(context->counters, COUNTER_CMD_TOUCH, 1);
-    counter_add(context->counters, hits ? COUNTER_TOUCH_HITS : COUNTER_TOUCH_MISSES, 1);
+    counter_add(context->counters, touches ? COUNTER_CMD_TOUCH : COUNTER_CMD_GET, 1);
+    if (touches)
+        counter_add(context->counters, hits ? COUNTER_TOUCH_HITS : COUNTER_TOUCH_MISSES, 1);
+    else
+        counter_add(context->counters, hits ? COUNTER_GET_HITS : COUNTER_GET_MISSES, 1);
 }
 
 static void execute_get(struct command_context *context, const struct request *request, struct span name,
@@ -229,7 +231,7 @@ static void execute_get(struct command_context *context, const struct request *r
     struct item item;
     open_item(context, name, touches ? KEYSPACE_WRITE : KEYSPACE_READ, &item);
     bool hits = item.kind == KEYSPACE_STRING;
-    count_get(context, request->op, hits);
+    count_get(context, touches, hits);
     if (!hits) {
         result->status = refuse_item(context, RESULT_NOT_FOUND);
         return;
@@ -244,10 +246,10 @@ static void execute_get(struct command_context *context, const struct request *r
         close_item(context);
 }
 
-static void flush_now(struct command_context *context)
+static bool flush_now(struct command_context *context)
 {
     context->flush_at_ms = 0;
-    context->keyspace->api->flush(context->keyspace, context->db);
+    return context->keyspace->api->flush(context->keyspace, context->db);
 }
 
 /* With a prefix the database holds keys that are not ours, and there is no cheap way to empty only a part of it. */
@@ -259,11 +261,11 @@ static void execute_flush_all(struct command_context *context, const struct requ
     }
     counter_add(context->counters, COUNTER_CMD_FLUSH, 1);
     int64_t due = expiry_from_exptime(request->exptime, context->now_ms);
+    result->status = RESULT_OK;
     if (due != EXPIRY_NEVER && due > context->now_ms)
         context->flush_at_ms = due;
-    else
-        flush_now(context);
-    result->status = RESULT_OK;
+    else if (!flush_now(context))
+        result->status = RESULT_NOT_ALLOWED;
 }
 
 bool command_flush_is_due(const struct command_context *context)

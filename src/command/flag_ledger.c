@@ -56,6 +56,11 @@ void flag_ledger_set_role(struct flag_ledger *ledger, bool is_primary, bool is_w
     if (!is_primary) ledger_drop_notes(ledger);
 }
 
+bool flag_ledger_has_notes(const struct flag_ledger *ledger)
+{
+    return ledger->note_count > 0;
+}
+
 bool flag_ledger_has_work(const struct flag_ledger *ledger)
 {
     return ledger->note_count > 0 || ledger->slots.poisoned > 0;
@@ -100,6 +105,7 @@ static void learn_slot(struct flag_ledger *ledger, int db, uint16_t slot, struct
 static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     struct slot_states *states = slot_map_database(&ledger->slots, db);
+    if (states->ledger[slot] == SLOT_LOST && !ledger->is_primary) states->ledger[slot] = SLOT_UNKNOWN;
     if (states->ledger[slot] != SLOT_UNKNOWN) return states->ledger[slot];
 
     const struct keyspace_api *api = ledger->keyspace->api;
@@ -108,6 +114,7 @@ static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_
     if (is_valid) learn_slot(ledger, db, slot, api->value(ledger->keyspace));
     api->close(ledger->keyspace);
 
+    if (states->ledger[slot] == SLOT_LOST) return SLOT_LOST; /* it expired when it was opened */
     if (kind == KEYSPACE_ABSENT)
         states->ledger[slot] = SLOT_EMPTY;
     else if (!is_valid)
@@ -127,6 +134,15 @@ bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, str
     }
     if (!is_found && slot_map_is_poisoned(&ledger->slots, place.db, place.slot)) return false;
     return !(record->marks & LEDGER_LOST);
+}
+
+/* A ledger that says nothing gives its memory back. */
+static void remove_blank_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    if (!ledger_is_blank(api->value(ledger->keyspace))) return;
+    api->remove(ledger->keyspace);
+    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_EMPTY;
 }
 
 /* Puts a record into the open ledger string, or makes the string. */
@@ -163,7 +179,8 @@ void ledger_write_record(struct flag_ledger *ledger, struct item_place place, ui
     if (kind == KEYSPACE_STRING) ledger_find(api->value(ledger->keyspace), place.hash, &present);
     if (present.flags != flags || present.marks != marks) {
         put_record(ledger, kind, &(struct ledger_record){place.hash, flags, marks});
-        slot_map_database(&ledger->slots, place.db)->ledger[place.slot] = SLOT_PRESENT;
+        uint8_t *known = &slot_map_database(&ledger->slots, place.db)->ledger[place.slot];
+        if (*known != SLOT_LOST) *known = SLOT_PRESENT;
     }
     api->close(ledger->keyspace);
 }
@@ -195,6 +212,7 @@ static void poison_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
     put_record(ledger, KEYSPACE_ABSENT, &(struct ledger_record){LEDGER_POISON, 0, LEDGER_LOST});
     api->close(ledger->keyspace);
     slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_PRESENT;
+    if (!slot_map_is_poisoned(&ledger->slots, db, slot)) slot_map_poison(&ledger->slots, db, slot);
 }
 
 void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot)
@@ -204,6 +222,7 @@ void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot)
         buffer_reset(&ledger->scratch, 64 * 1024);
         ledger_rebuild_clean(api->value(ledger->keyspace), &ledger->scratch);
         api->store(ledger->keyspace, buffer_content(&ledger->scratch), KEYSPACE_NO_EXPIRY, "set");
+        remove_blank_ledger(ledger, db, slot);
     }
     api->close(ledger->keyspace);
     slot_map_clean(&ledger->slots, db, slot);
@@ -214,7 +233,7 @@ static bool any_db_has_record(struct flag_ledger *ledger, struct item_place from
 {
     bool has_record = false;
     for (from.db = 0; from.db < ledger->databases; from.db++)
-        has_record |= !ledger_read_record(ledger, from, record) || record->flags || record->marks;
+        has_record |= !ledger_read_record(ledger, from, record) || record->flags || (record->marks & ~(uint32_t)LEDGER_KNOWN);
     *record = (struct ledger_record){0};
     return has_record;
 }

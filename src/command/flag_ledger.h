@@ -20,6 +20,9 @@ void flag_ledger_free(struct flag_ledger **ledger);
  * nothing. A primary may have to put off writing for a while (is_writable false). */
 void flag_ledger_set_role(struct flag_ledger *ledger, bool is_primary, bool is_writable);
 
+/* True when something is left to be settled. */
+bool flag_ledger_has_notes(const struct flag_ledger *ledger);
+
 /* True when settling or sweeping has something to do. */
 bool flag_ledger_has_work(const struct flag_ledger *ledger);
 

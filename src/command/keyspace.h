@@ -45,8 +45,8 @@ struct keyspace_api {
     /* Changes the open key's expiry ("expire", "persist"). */
     void (*expire)(struct keyspace *keyspace, int64_t expiry);
     void (*close)(struct keyspace *keyspace);
-    /* Empties database `db` (FLUSHDB ASYNC). */
-    void (*flush)(struct keyspace *keyspace, int db);
+    /* Empties database `db` (FLUSHDB ASYNC). False when the engine does not let us (a renamed command). */
+    bool (*flush)(struct keyspace *keyspace, int db);
     /* Visits about `effort` buckets of keys from *cursor on (0 starts); false when the walk has come to its end. Keys
      * that stay in place during the whole walk are visited at least once. The visitor must not open keys. */
     bool (*scan)(struct keyspace *keyspace, int db, uint64_t *cursor, size_t effort,

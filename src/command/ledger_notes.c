@@ -57,15 +57,24 @@ static bool may_have_flags(struct flag_ledger *ledger, int db, uint16_t slot)
            slot_map_is_poisoned(&ledger->slots, db, slot);
 }
 
-void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key)
+/* A command that makes a key tells so twice: as new, and by its own name. */
+static bool is_noted_last(const struct flag_ledger *ledger, const struct note *note)
 {
-    if (may_have_flags(ledger, db, key->slot))
-        add_note(ledger, (struct note){.kind = NOTE_OVERWRITE, .item = place_of(db, key)});
+    if (ledger->note_count == 0) return false;
+    const struct note *last = &ledger->notes[ledger->note_count - 1];
+    return last->kind == note->kind && places_equal(last->item, note->item);
 }
 
+void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key)
+{
+    struct note note = {.kind = NOTE_OVERWRITE, .item = place_of(db, key)};
+    if (may_have_flags(ledger, db, key->slot) && !is_noted_last(ledger, &note)) add_note(ledger, note);
+}
+
+/* What a key of this name had before is over, even where nobody told of its end. */
 void flag_ledger_note_new(struct flag_ledger *ledger, int db, const struct item_key *key)
 {
-    if (slot_map_is_poisoned(&ledger->slots, db, key->slot)) flag_ledger_note_overwrite(ledger, db, key);
+    flag_ledger_note_overwrite(ledger, db, key);
 }
 
 static void note_carry(struct flag_ledger *ledger, struct note note)
@@ -99,9 +108,11 @@ void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct i
 
 void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t slot)
 {
-    slot_map_database(&ledger->slots, db)->ledger[slot] = ledger->is_primary ? SLOT_EMPTY : SLOT_UNKNOWN;
+    uint8_t *state = &slot_map_database(&ledger->slots, db)->ledger[slot];
     slot_map_poison(&ledger->slots, db, slot);
-    add_note(ledger, (struct note){.kind = NOTE_POISON, .item = {.db = db, .slot = slot}});
+    bool is_noted = *state == SLOT_LOST;
+    *state = ledger->is_primary ? SLOT_LOST : SLOT_UNKNOWN;
+    if (!is_noted) add_note(ledger, (struct note){.kind = NOTE_POISON, .item = {.db = db, .slot = slot}});
 }
 
 /* On a primary only a ledger that comes to a slot without one can be the slot's. */

@@ -14,6 +14,7 @@ enum slot_ledger {
     SLOT_UNKNOWN, /* look it up */
     SLOT_EMPTY,   /* no item has flags */
     SLOT_PRESENT, /* there is a ledger string */
+    SLOT_LOST,    /* a new one is to be made that says so; until then, what is there says nothing */
 };
 
 enum slot_poison {

@@ -17,6 +17,10 @@ const char *api_bind(RedisModuleCtx *ctx)
     if (lookup("RedisModule_" #name, &api.name) != API_OK) return #name;
     API_FUNCTIONS(FUNCTION)
 #undef FUNCTION
+#define FUNCTION(type, name, arguments) \
+    if (lookup("RedisModule_" #name, &api.name) != API_OK) api.name = NULL;
+    API_FUNCTIONS_OPTIONAL(FUNCTION)
+#undef FUNCTION
     void *valkey_only;
     api.is_valkey = lookup("ValkeyModule_Log", &valkey_only) == API_OK;
     return NULL;

@@ -95,6 +95,18 @@ struct api_swap_info {
 
 enum { API_LOOP_READABLE = 1 };
 
+enum { API_CLIENT_MULTI = 1 << 5 }; /* the client is inside MULTI */
+
+/* What GetClientInfoById fills in; the caller sets the version. */
+struct api_client_info {
+    uint64_t version; /* 1 */
+    uint64_t flags;
+    uint64_t id;
+    char address[46];
+    uint16_t port;
+    uint16_t db;
+};
+
 enum api_config_flag { API_CONFIG_DEFAULT = 0, API_CONFIG_IMMUTABLE = 1 << 0, API_CONFIG_MEMORY = 1 << 7 };
 
 enum api_module_option {
@@ -117,6 +129,8 @@ typedef int api_set_boolean(const char *name, int value, void *user_data, RedisM
 typedef RedisModuleString *api_get_text(const char *name, void *user_data);
 typedef int api_set_text(const char *name, RedisModuleString *value, void *user_data, RedisModuleString **error);
 typedef int api_apply(RedisModuleCtx *ctx, void *user_data, RedisModuleString **error);
+typedef void api_on_timer(RedisModuleCtx *ctx, void *user_data);
+typedef void api_on_job(RedisModuleCtx *ctx, void *user_data);
 typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
 
 /* FUNCTION(return type, name, arguments) : what we rely on. Main thread, unless it says otherwise. */
@@ -171,6 +185,10 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, SubscribeToServerEvent, (RedisModuleCtx *, struct api_event, api_on_server_event *))                    \
     FUNCTION(int, EventLoopAdd, (int descriptor, int mask, api_on_descriptor *, void *))                                  \
     FUNCTION(int, EventLoopDel, (int descriptor, int mask))                                                               \
+    FUNCTION(int, GetClientInfoById, (struct api_client_info *, uint64_t id))                                             \
+    /* Runs the callback once, in an execution unit of its own. */                                                        \
+    FUNCTION(uint64_t, CreateTimer, (RedisModuleCtx *, long long ms, api_on_timer *, void *))                             \
+    FUNCTION(int, StopTimer, (RedisModuleCtx *, uint64_t, void **user_data))                                              \
     /* Sees every command that a client or a script sends, before it is queued or executed. */                            \
     FUNCTION(RedisModuleCommandFilter *, RegisterCommandFilter, (RedisModuleCtx *, api_on_command *, int flags))          \
     FUNCTION(int, CommandFilterArgsCount, (RedisModuleCommandFilterCtx *))                                                \
@@ -199,9 +217,16 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                   \
     FUNCTION(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))
 
+/* Functions that Redis 7.0 does not have; NULL there. */
+#define API_FUNCTIONS_OPTIONAL(FUNCTION)                                                                                  \
+    /* From inside a keyspace event: runs the callback at the end of the execution unit, where it may write. */          \
+    FUNCTION(int, AddPostNotificationJob, (RedisModuleCtx *, api_on_job *, void *, void (*free_user_data)(void *)))       \
+    FUNCTION(unsigned long long, CommandFilterGetClientId, (RedisModuleCommandFilterCtx *))
+
 struct api {
 #define FUNCTION(type, name, arguments) type (*name) arguments;
     API_FUNCTIONS(FUNCTION)
+    API_FUNCTIONS_OPTIONAL(FUNCTION)
 #undef FUNCTION
     bool is_valkey;
 };

@@ -3,8 +3,9 @@
 #ifndef DIGLOT_ENGINE_ENGINE_H
 #define DIGLOT_ENGINE_ENGINE_H
 
-#include "command/copy_table.h"
 #include "engine/executor.h"
+#include "engine/relocations.h"
+#include "engine/settling.h"
 
 struct engine {
     const struct options *options;
@@ -15,11 +16,11 @@ struct engine {
     struct executor executor;
     struct counter_board *board;
 
+    int databases;
     bool is_primary;
     bool is_loading;
-    struct copy_table copies;
-    int moving_from_db; /* of a key that was just renamed or moved away; its new place is told next */
-    struct item_key moving_from;
+    struct settling settling;
+    struct relocations relocations;
     struct counter_board unread; /* what DIGLOT.GET and DIGLOT.SET would count as memcached commands */
 
     /* Set by module.c. */

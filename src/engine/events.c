@@ -3,7 +3,6 @@
 #include "engine/engine.h"
 
 #include <string.h>
-#include <strings.h>
 
 /* ---- Keyspace events ---- */
 
@@ -49,33 +48,8 @@ static enum change change_of(const char *event)
     return CHANGE_OVERWRITE;
 }
 
-/* The event gives names only until it returns; of a key that moved away, hash and slot are kept. */
-static struct item_key without_name(const struct item_key *key)
-{
-    return (struct item_key){.hash = key->hash, .slot = key->slot};
-}
-
-static void note_moved_from(struct engine *engine, int db, const struct item_key *key)
-{
-    engine->moving_from_db = db;
-    engine->moving_from = without_name(key);
-}
-
-static void note_copy(struct engine *engine, int db, const struct item_key *key)
-{
-    struct copy_note note;
-    if (!copy_table_take(&engine->copies, key, &note)) {
-        flag_ledger_note_unknown(engine->ledger, db, key);
-        return;
-    }
-    struct item_key source = {.hash = note.source, .slot = note.source_slot};
-    if (note.names_db)
-        flag_ledger_note_copy_from_any_db(engine->ledger, &source, db, key);
-    else
-        flag_ledger_note_copy(engine->ledger, db, &source, db, key);
-}
-
-static void note_item_change(struct engine *engine, int db, const struct item_key *key, enum change change)
+static void note_item_change(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key,
+                             enum change change, const char *event)
 {
     switch (change) {
     case CHANGE_NEW: flag_ledger_note_new(engine->ledger, db, key); return;
@@ -83,41 +57,24 @@ static void note_item_change(struct engine *engine, int db, const struct item_ke
     case CHANGE_CONTENT: break;
     case CHANGE_OVERWRITE:
     case CHANGE_IMPORTED: flag_ledger_note_overwrite(engine->ledger, db, key); break;
-    case CHANGE_MOVED_FROM: note_moved_from(engine, db, key); break;
-    case CHANGE_MOVED_TO:
-        flag_ledger_note_move(engine->ledger, engine->moving_from_db, &engine->moving_from, db, key);
-        break;
-    case CHANGE_COPIED_TO: note_copy(engine, db, key); break;
+    case CHANGE_MOVED_FROM: relocations_note_moved_from(engine, db, key); break;
+    case CHANGE_MOVED_TO: relocations_note_moved_to(engine, ctx, db, key, strcmp(event, "move_to") == 0); break;
+    case CHANGE_COPIED_TO: relocations_note_copied_to(engine, ctx, db, key); break;
     }
     version_advance(&engine->versions, key->hash);
 }
 
-/* A ledger string that moves away takes no flags along; an item that is moved into a ledger's place leaves its own behind. */
-static void note_ledger_moved(struct engine *engine, int db, const struct item_key *key, enum change change)
+/* Somebody else than us changed a ledger string. On a replica that is the primary at its work, which tells of a loss in the
+ * ledger itself; on a primary, only a string that is restored can have come with its slot. */
+static void note_ledger_change(struct engine *engine, int db, const struct item_key *key, enum change change)
 {
-    if (change == CHANGE_MOVED_FROM) note_moved_from(engine, db, key);
-    if (change == CHANGE_MOVED_TO)
-        flag_ledger_note_overwrite(engine->ledger, engine->moving_from_db, &engine->moving_from);
-}
-
-/* Somebody else than us changed a ledger string. On a replica that is the primary at its work, as long as the string is
- * there; one that was restored came with its slot. */
-static void note_ledger_change(struct engine *engine, int db, const struct item_key *key, enum change change, const char *event)
-{
-    bool is_write = change == CHANGE_CONTENT || strcmp(event, "set") == 0;
     if (change == CHANGE_NEW) return;
-    note_ledger_moved(engine, db, key, change);
-    if (change == CHANGE_IMPORTED || (!engine->is_primary && is_write))
+    if (change == CHANGE_MOVED_FROM) relocations_note_moved_from(engine, db, key);
+    if (change == CHANGE_MOVED_TO) relocations_note_moved_to_ledger(engine);
+    if (change == CHANGE_IMPORTED || !engine->is_primary)
         flag_ledger_note_ledger_changed(engine->ledger, db, key->slot);
     else
         flag_ledger_note_ledger_lost(engine->ledger, db, key->slot);
-}
-
-/* Valkey 8.1 hands events the context of the client at work, selects the event's database on it, and leaves it there: behind
- * a MOVE the client would be in the target's database (mended in 9.1). The client was in the source's. */
-static void return_to_source_db(struct engine *engine, RedisModuleCtx *ctx, const char *event)
-{
-    if (api.is_valkey && strcmp(event, "move_to") == 0) api.SelectDb(ctx, engine->moving_from_db);
 }
 
 static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, RedisModuleString *name)
@@ -132,37 +89,11 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
     int db = api.GetSelectedDb(ctx);
     enum change change = change_of(event);
     if (flag_ledger_owns(engine->ledger, &key))
-        note_ledger_change(engine, db, &key, change, event);
+        note_ledger_change(engine, db, &key, change);
     else
-        note_item_change(engine, db, &key, change);
-    return_to_source_db(engine, ctx, event);
+        note_item_change(engine, ctx, db, &key, change, event);
+    settling_schedule(engine, ctx);
     return API_OK;
-}
-
-/* ---- Commands before they are executed: only COPY, whose event does not name its source ---- */
-
-static struct span filter_argument(RedisModuleCommandFilterCtx *filter, int index)
-{
-    size_t size;
-    const char *data = api.StringPtrLen(api.CommandFilterArgGet(filter, index), &size);
-    return span_of(data, size);
-}
-
-static bool is_word(struct span text, const char *word)
-{
-    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
-}
-
-static void on_command(RedisModuleCommandFilterCtx *filter)
-{
-    int count = api.CommandFilterArgsCount(filter);
-    struct engine *engine = engine_instance();
-    if (count < 3 || !engine || !is_word(filter_argument(filter, 0), "copy")) return;
-    struct item_key source = item_key_of(filter_argument(filter, 1));
-    struct item_key target = item_key_of(filter_argument(filter, 2));
-    bool names_db = false;
-    for (int i = 3; i < count; i++) names_db |= is_word(filter_argument(filter, i), "db");
-    copy_table_note(&engine->copies, &source, &target, names_db);
 }
 
 /* ---- Server events ---- */
@@ -232,6 +163,7 @@ static void on_role(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     struct engine *engine = engine_instance();
     if (!engine) return;
     engine->is_primary = subevent == API_ROLE_NOW_PRIMARY;
+    engine->command.flush_at_ms = 0; /* it was asked of the old role */
     version_advance_all(&engine->versions);
     flag_ledger_set_role(engine->ledger, engine->is_primary, false);
 }
@@ -261,5 +193,5 @@ bool engine_subscribe(RedisModuleCtx *ctx)
     if (api.SubscribeToKeyspaceEvents(ctx, classes, on_keyspace_event) != API_OK) return false;
     for (size_t i = 0; i < sizeof server_events / sizeof *server_events; i++)
         if (api.SubscribeToServerEvent(ctx, server_events[i].event, server_events[i].callback) != API_OK) return false;
-    return api.RegisterCommandFilter(ctx, on_command, 0) != NULL;
+    return api.RegisterCommandFilter(ctx, relocations_filter_command, 0) != NULL;
 }

@@ -186,8 +186,7 @@ void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
     bool is_finished = execute_rounds(executor);
     bool is_swept = !flag_ledger_sweep(executor->command->ledger);
     engine_keyspace_leave(executor->keyspace);
-    bool is_reclaiming = executor->parked.first && executor->gate.reclaimer.is_waiting;
-    if (!is_finished || !is_swept || is_reclaiming || executor->unflushed.first) mailbox_ring(&executor->inbox);
+    if (!is_finished || !is_swept || gate_is_reclaiming(&executor->gate) || executor->unflushed.first) mailbox_ring(&executor->inbox);
 }
 
 void executor_release(struct executor *executor)

@@ -1,7 +1,7 @@
 #include "engine/gate.h"
 
-/* A key that nobody has. The engine checks a DEL of it as it checks any write, and then does nothing. */
-#define ABSENT_KEY "diglot:absent"
+/* The key of the probes. It need not exist, and nothing happens to it. */
+#define PROBE_KEY "diglot:probe"
 
 static const struct {
     struct span error; /* how the engine's reply begins */
@@ -29,43 +29,78 @@ void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx)
 {
     gate->ctx = ctx;
     gate->flags = api.GetContextFlags(ctx);
-    gate->is_checked = false;
+    gate->reads = gate->writes = gate->growth = (struct gate_answer){0};
 }
 
-static struct span reason_of(RedisModuleCallReply *reply)
+/* What a probe's error says of requests like it; an error about the probe's key says nothing. */
+static void take_refusal(struct gate_answer *answer, RedisModuleCallReply *reply)
 {
     size_t size;
     const char *text = api.CallReplyStringPtr(reply, &size);
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
-        if (span_starts_with(span_of(text, size), refusals[i].error)) return refusals[i].reason;
-    return SPAN("the engine refuses writes now; see its log");
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        if (!span_starts_with(span_of(text, size), refusals[i].error)) continue;
+        answer->verdict = GATE_REFUSE;
+        answer->status = RESULT_REFUSED;
+        answer->reason = refusals[i].reason;
+    }
 }
 
-/* Has the engine check a write: min-replicas-to-write, a failed save or AOF, a read-only replica. */
-static void ask_engine(struct gate *gate)
+/* Has the engine check a command as it checks a script's: min-replicas-to-write, a failed save or AOF, a stale replica. */
+static void take_answer(struct gate_answer *answer, RedisModuleCallReply *reply)
 {
-    gate->verdict = GATE_OPEN;
-    RedisModuleCallReply *reply = api.Call(gate->ctx, "DEL", "SEc", ABSENT_KEY);
     if (!reply) return;
-    if (api.CallReplyType(reply) == API_REPLY_ERROR) {
-        gate->verdict = GATE_REFUSE;
-        gate->reason = reason_of(reply);
-    }
+    if (api.CallReplyType(reply) == API_REPLY_ERROR) take_refusal(answer, reply);
     api.FreeCallReply(reply);
 }
 
-/* What holds for all writes of a turn. */
-static void check_turn(struct gate *gate)
+static void check_reads(struct gate *gate)
 {
-    gate->is_checked = true;
-    if (!gate_is_primary(gate)) {
-        gate->verdict = GATE_REFUSE;
-        gate->reason = refusals[0].reason;
-    } else if (api.AvoidReplicaTraffic()) {
-        gate->verdict = GATE_WAIT;
-    } else {
-        ask_engine(gate);
+    if (gate_is_primary(gate)) return;
+    take_answer(&gate->reads, api.Call(gate->ctx, "STRLEN", "SEc", PROBE_KEY));
+}
+
+static void check_writes(struct gate *gate)
+{
+    struct gate_answer *writes = &gate->writes;
+    if (!gate_is_primary(gate))
+        *writes = (struct gate_answer){.verdict = GATE_REFUSE, .status = RESULT_REFUSED, .reason = refusals[0].reason};
+    else if (api.AvoidReplicaTraffic())
+        writes->verdict = GATE_WAIT;
+    else
+        take_answer(writes, api.Call(gate->ctx, "SETRANGE", "SEccc", PROBE_KEY, "0", ""));
+}
+
+/* Above maxmemory: evict and go on where the policy allows and it helps, else refuse as the engine does. */
+static void check_growth(struct gate *gate)
+{
+    bool is_limited = gate->flags & API_CONTEXT_MAXMEMORY;
+    float ratio = is_limited ? api.GetUsedMemoryRatio() : 0.0f;
+    if (ratio <= 1.0f) {
+        reclaimer_rest(&gate->reclaimer);
+        return;
     }
+    bool evicts = gate->flags & API_CONTEXT_EVICTS;
+    if (evicts && reclaimer_ask(&gate->reclaimer, gate->ctx) == RECLAIMER_WORKS)
+        gate->growth.verdict = GATE_WAIT;
+    else
+        gate->growth = (struct gate_answer){.verdict = GATE_REFUSE, .status = RESULT_OUT_OF_MEMORY};
+}
+
+/* Memory fills while a turn goes on: what was below the limit is looked at anew for each request. */
+static void recheck_growth(struct gate *gate)
+{
+    bool is_limited = gate->flags & API_CONTEXT_MAXMEMORY;
+    if (gate->growth.verdict == GATE_OPEN && is_limited && api.GetUsedMemoryRatio() > 1.0f) check_growth(gate);
+}
+
+/* Looks an answer up, finding it out first where the turn has not yet. */
+static const struct gate_answer *find_answer(struct gate *gate, struct gate_answer *answer, void (*check)(struct gate *gate))
+{
+    if (!answer->is_known) {
+        answer->is_known = true;
+        check(gate);
+    }
+    return answer;
 }
 
 static bool needs_memory(enum request_op op)
@@ -73,29 +108,31 @@ static bool needs_memory(enum request_op op)
     return op >= REQUEST_SET && op <= REQUEST_DECR;
 }
 
-/* Above maxmemory: evict and go on where the policy allows, else refuse as the engine does. */
-static enum gate_verdict check_memory(struct gate *gate, struct result *result)
+static const struct gate_answer *answer_for(struct gate *gate, enum request_op op)
 {
-    if (api.GetUsedMemoryRatio() <= 1.0f) return GATE_OPEN;
-    if (gate->flags & API_CONTEXT_EVICTS) {
-        reclaimer_ask(&gate->reclaimer, gate->ctx);
-        return GATE_WAIT;
-    }
-    result->status = RESULT_OUT_OF_MEMORY;
-    return GATE_REFUSE;
+    if (op == REQUEST_STATS) return NULL;
+    if (!request_writes(op)) return find_answer(gate, &gate->reads, check_reads);
+    const struct gate_answer *writes = find_answer(gate, &gate->writes, check_writes);
+    if (writes->verdict != GATE_OPEN || !needs_memory(op)) return writes;
+    const struct gate_answer *growth = find_answer(gate, &gate->growth, check_growth);
+    recheck_growth(gate);
+    return growth;
 }
 
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result)
 {
-    if (!request_writes(request->op)) return GATE_OPEN;
-    if (!gate->is_checked) check_turn(gate);
-    if (gate->verdict == GATE_REFUSE) {
-        result->status = RESULT_REFUSED;
-        result->text = gate->reason;
+    const struct gate_answer *answer = answer_for(gate, request->op);
+    if (!answer) return GATE_OPEN;
+    if (answer->verdict == GATE_REFUSE) {
+        result->status = answer->status;
+        result->text = answer->reason;
     }
-    if (gate->verdict != GATE_OPEN) return gate->verdict;
-    bool is_limited = gate->flags & API_CONTEXT_MAXMEMORY;
-    return is_limited && needs_memory(request->op) ? check_memory(gate, result) : GATE_OPEN;
+    return answer->verdict;
+}
+
+bool gate_is_reclaiming(const struct gate *gate)
+{
+    return gate->growth.verdict == GATE_WAIT && !gate->reclaimer.is_waiting;
 }
 
 bool gate_is_primary(const struct gate *gate)

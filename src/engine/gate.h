@@ -1,5 +1,6 @@
 /* The gate: what a direct write must ask before it touches the keyspace, because the engine does not ask for it. Law 3: a
- * memcached write is taken, refused or kept waiting exactly where the same write over RESP would be. Main thread only. */
+ * memcached request is taken, refused or kept waiting exactly where the same request over RESP would be. What holds is found
+ * out once per turn, when the first request of its kind comes. Main thread only. */
 #ifndef DIGLOT_ENGINE_GATE_H
 #define DIGLOT_ENGINE_GATE_H
 
@@ -13,13 +14,21 @@ enum gate_verdict {
     GATE_REFUSE, /* the result says why */
 };
 
+/* What was found for one kind of requests, for the present turn. */
+struct gate_answer {
+    bool is_known;
+    enum gate_verdict verdict;
+    enum result_status status; /* GATE_REFUSE: with what */
+    struct span reason;
+};
+
 struct gate {
     struct reclaimer reclaimer;
     RedisModuleCtx *ctx;
     int flags; /* of the context, this turn */
-    bool is_checked;
-    enum gate_verdict verdict;
-    struct span reason;
+    struct gate_answer reads;  /* whether the server answers reads */
+    struct gate_answer writes; /* whether it takes writes … */
+    struct gate_answer growth; /* … and such that need memory */
 };
 
 void gate_init(struct gate *gate);
@@ -30,6 +39,9 @@ void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx);
 
 /* Whether this request may be executed now; on GATE_REFUSE fills `result`. */
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result);
+
+/* True when requests wait for memory, and the engine should go on with its loop at once. */
+bool gate_is_reclaiming(const struct gate *gate);
 
 /* Whether the module itself may write now: a primary that need not avoid replica traffic. */
 bool gate_lets_maintenance_write(const struct gate *gate);

@@ -125,12 +125,14 @@ static void close_key(struct keyspace *keyspace)
     ks->name = NULL;
 }
 
-static void flush_db(struct keyspace *keyspace, int db)
+static bool flush_db(struct keyspace *keyspace, int db)
 {
     struct engine_keyspace *ks = of(keyspace);
     select_db(ks, db);
     RedisModuleCallReply *reply = api.Call(ks->ctx, "FLUSHDB", "!c", "ASYNC");
+    bool is_ok = reply && api.CallReplyType(reply) != API_REPLY_ERROR;
     if (reply) api.FreeCallReply(reply);
+    return is_ok;
 }
 
 struct visit {

@@ -1,5 +1,6 @@
 #include "engine/reclaimer.h"
 
+#include "base/clock.h"
 #include "base/number.h"
 
 #include <arpa/inet.h>
@@ -11,16 +12,40 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* An answer that takes longer will not come: whoever listens there is not the engine, or has no room for us. */
+#define ANSWER_US 200000u
+/* So many askings that evict nothing, or do not get below the limit, tell that it cannot be helped … */
+#define FRUITLESS_MOST 3
+#define ASKED_MOST 1000
+/* … for so long: then it is tried again. */
+#define FAILURE_HOLDS_US 100000u
+
 void reclaimer_init(struct reclaimer *reclaimer)
 {
     *reclaimer = (struct reclaimer){.descriptor = -1};
 }
 
+/* Nobody needs to be woken by the answer's descriptor itself: the loop looks after it (on_answer). */
+static void on_answer(int descriptor, void *user_data, int mask)
+{
+    (void)mask;
+    struct reclaimer *reclaimer = user_data;
+    char answer[256];
+    ssize_t size = recv(descriptor, answer, sizeof answer, MSG_DONTWAIT);
+    if (size < 0 && errno == EAGAIN) return;
+    reclaimer->is_waiting = false;
+    if (size > 0 && answer[0] == '+') return;
+    reclaimer->avoids_socket = true; /* an error, or the end */
+    reclaimer_deinit(reclaimer);
+}
+
 void reclaimer_deinit(struct reclaimer *reclaimer)
 {
-    if (reclaimer->descriptor >= 0) close(reclaimer->descriptor);
-    reclaimer->descriptor = -1;
     reclaimer->is_waiting = false;
+    if (reclaimer->descriptor < 0) return;
+    api.EventLoopDel(reclaimer->descriptor, API_LOOP_READABLE);
+    close(reclaimer->descriptor);
+    reclaimer->descriptor = -1;
 }
 
 /* Copies the value of an engine option, terminated; empty when there is none or it is too long. */
@@ -43,7 +68,8 @@ static bool try_connect(struct reclaimer *reclaimer, const struct sockaddr *addr
 {
     int descriptor = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return false;
-    if (connect(descriptor, address, size) != 0 && errno != EINPROGRESS) {
+    bool is_connected = connect(descriptor, address, size) == 0 || errno == EINPROGRESS;
+    if (!is_connected || api.EventLoopAdd(descriptor, API_LOOP_READABLE, on_answer, reclaimer) != API_OK) {
         close(descriptor);
         return false;
     }
@@ -66,32 +92,22 @@ static bool connect_to_port(struct reclaimer *reclaimer, RedisModuleCtx *ctx)
     read_option(ctx, "port", text, sizeof text);
     if (!number_parse_u32(span_of(text, strlen(text)), &port) || port == 0) return false;
 
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (try_connect(reclaimer, (struct sockaddr *)&v4, sizeof v4)) return true;
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = v4.sin_port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    return try_connect(reclaimer, (struct sockaddr *)&v6, sizeof v6);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return try_connect(reclaimer, (struct sockaddr *)&address, sizeof address);
 }
 
-/* Reads what has come; the answer to a RESET is one line. Closes a connection that has ended. */
-static void take_answer(struct reclaimer *reclaimer)
-{
-    char answer[256];
-    ssize_t size = recv(reclaimer->descriptor, answer, sizeof answer, MSG_DONTWAIT);
-    if (size > 0)
-        reclaimer->is_waiting = false;
-    else if (size == 0 || (errno != EAGAIN && errno != ENOTCONN))
-        reclaimer_deinit(reclaimer);
-}
-
+/* A new connection's first bytes may have to wait until it stands: the next asking sends them. */
 static void send_reset(struct reclaimer *reclaimer)
 {
     static const char reset[] = "RESET\r\n";
     ssize_t size = send(reclaimer->descriptor, reset, sizeof reset - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (size == (ssize_t)(sizeof reset - 1))
+    if (size == (ssize_t)(sizeof reset - 1)) {
         reclaimer->is_waiting = true;
-    else if (size >= 0 || (errno != EAGAIN && errno != ENOTCONN))
+    } else if (size >= 0 || (errno != EAGAIN && errno != ENOTCONN)) {
+        reclaimer->avoids_socket = true;
         reclaimer_deinit(reclaimer);
+    }
 }
 
 /* Any change of maxmemory makes the engine evict at once. */
@@ -109,12 +125,62 @@ static void toggle_maxmemory(RedisModuleCtx *ctx)
     }
 }
 
-void reclaimer_ask(struct reclaimer *reclaimer, RedisModuleCtx *ctx)
+static void ask(struct reclaimer *reclaimer, RedisModuleCtx *ctx)
 {
-    if (reclaimer->descriptor >= 0) take_answer(reclaimer);
-    if (reclaimer->descriptor < 0 && !connect_to_unix_socket(reclaimer, ctx) && !connect_to_port(reclaimer, ctx)) {
-        toggle_maxmemory(ctx);
-        return;
+    if (reclaimer->descriptor < 0 && !reclaimer->avoids_socket)
+        reclaimer->avoids_socket = !connect_to_unix_socket(reclaimer, ctx) && !connect_to_port(reclaimer, ctx);
+    if (!reclaimer->avoids_socket) send_reset(reclaimer);
+    if (reclaimer->avoids_socket) toggle_maxmemory(ctx);
+}
+
+/* An answer that does not come is not waited for twice. */
+static bool is_under_way(struct reclaimer *reclaimer, uint64_t now_us)
+{
+    if (!reclaimer->is_waiting) return false;
+    if (now_us - reclaimer->asked_us < ANSWER_US) return true;
+    reclaimer->avoids_socket = true;
+    reclaimer_deinit(reclaimer);
+    return false;
+}
+
+static uint64_t evicted_keys(RedisModuleCtx *ctx)
+{
+    int error = API_OK;
+    RedisModuleServerInfoData *info = api.GetServerInfo(ctx, "stats");
+    uint64_t evicted = api.ServerInfoGetFieldUnsigned(info, "evicted_keys", &error);
+    api.FreeServerInfo(ctx, info);
+    return error == API_OK ? evicted : 0;
+}
+
+/* Memory alone does not tell: what the engine evicts may be a ledger, which comes back to say that it was lost. */
+static bool is_hopeless(struct reclaimer *reclaimer, uint64_t evicted)
+{
+    bool was_fruitless = reclaimer->asked > 0 && evicted == reclaimer->evicted;
+    reclaimer->fruitless = was_fruitless ? reclaimer->fruitless + 1 : 0;
+    return reclaimer->fruitless >= FRUITLESS_MOST || reclaimer->asked >= ASKED_MOST;
+}
+
+enum reclaimer_verdict reclaimer_ask(struct reclaimer *reclaimer, RedisModuleCtx *ctx)
+{
+    uint64_t now_us = clock_monotonic_us();
+    if (is_under_way(reclaimer, now_us)) return RECLAIMER_WORKS;
+    if (reclaimer->failed_us != 0 && now_us - reclaimer->failed_us < FAILURE_HOLDS_US) return RECLAIMER_FAILS;
+    uint64_t evicted = evicted_keys(ctx);
+    if (is_hopeless(reclaimer, evicted)) {
+        reclaimer_rest(reclaimer);
+        reclaimer->failed_us = now_us;
+        return RECLAIMER_FAILS;
     }
-    if (!reclaimer->is_waiting) send_reset(reclaimer);
+    reclaimer->evicted = evicted;
+    reclaimer->asked++;
+    reclaimer->asked_us = now_us;
+    ask(reclaimer, ctx);
+    return RECLAIMER_WORKS;
+}
+
+void reclaimer_rest(struct reclaimer *reclaimer)
+{
+    reclaimer->asked = 0;
+    reclaimer->fruitless = 0;
+    reclaimer->failed_us = 0;
 }

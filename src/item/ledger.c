@@ -51,6 +51,15 @@ bool ledger_find(struct span table, uint64_t hash, struct ledger_record *record)
     return false;
 }
 
+bool ledger_is_blank(struct span table)
+{
+    for (size_t i = 0; i < record_count(table); i++) {
+        struct ledger_record record = record_at(table, i);
+        if (!record_is_free(&record)) return false;
+    }
+    return true;
+}
+
 /* More than three quarters of the records have been used at some time. */
 static bool is_crowded(struct span table)
 {

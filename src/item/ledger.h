@@ -36,6 +36,9 @@ bool ledger_is_valid(struct span table);
 /* True when the table has a record for this hash that says something; *record is zero otherwise. */
 bool ledger_find(struct span table, uint64_t hash, struct ledger_record *record);
 
+/* True when no record says anything. */
+bool ledger_is_blank(struct span table);
+
 /* Where a record for this hash is or belongs. False when the table should be rebuilt first: it has no room, or has
  * become slow to search. */
 bool ledger_place(struct span table, uint64_t hash, size_t *offset);

@@ -20,8 +20,8 @@
     COUNTER(CMD_FLUSH, "cmd_flush", false, "flush_all commands")                                                          \
     COUNTER(CMD_TOUCH, "cmd_touch", false, "touch and gat, per key")                                                      \
     COUNTER(CMD_META, "cmd_meta", false, "meta commands")                                                                 \
-    COUNTER(GET_HITS, "get_hits", false, "keys found by get, gets, gat and gats")                                         \
-    COUNTER(GET_MISSES, "get_misses", false, "keys not found by get, gets, gat and gats")                                 \
+    COUNTER(GET_HITS, "get_hits", false, "keys found by get and gets")                                         \
+    COUNTER(GET_MISSES, "get_misses", false, "keys not found by get and gets")                                 \
     COUNTER(DELETE_MISSES, "delete_misses", false, "deletes of keys that were not there")                                 \
     COUNTER(DELETE_HITS, "delete_hits", false, "deletes that removed an item")                                            \
     COUNTER(INCR_MISSES, "incr_misses", false, "incr of keys that were not there")                                        \

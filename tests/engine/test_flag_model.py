@@ -383,7 +383,7 @@ def test_random_interleavings_with_lost_ledgers(server, seed):
 @pytest.mark.parametrize("seed", range(SEED, SEED + 3))
 def test_random_interleavings_with_io_threads_and_aof(start, seed):
     """At the end the server is killed, and holds the same after its restart."""
-    server = start(io_threads=4, config={"appendonly": "yes"})
+    server = start(io_threads=4, config={"appendonly": "yes", "appendfsync": "always"})
     player = Player(server, seed, uses_losses=seed % 2 == 0)
     player.play(ROUNDS)
     while not player.model.is_certain([(db, key) for db in DBS for key in KEYS]):

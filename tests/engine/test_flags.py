@@ -82,7 +82,7 @@ def test_flags_survive_save_and_restart(start):
 
 @pytest.mark.parametrize("preamble", ["yes", "no"])
 def test_flags_survive_an_aof_rewrite_and_restart(start, preamble):
-    server = start(config={"appendonly": "yes", "aof-use-rdb-preamble": preamble})
+    server = start(config={"appendonly": "yes", "appendfsync": "always", "aof-use-rdb-preamble": preamble})
     items = fill(server)
     server.resp().bgrewriteaof()
     server.wait_background_saves()
@@ -98,6 +98,8 @@ def test_flags_survive_an_aof_rewrite_and_restart(start, preamble):
 def test_flags_of_acknowledged_items_survive_kill_9(start, fsync):
     server = start(config={"appendonly": "yes", "appendfsync": fsync})
     items = fill(server)
+    # Not with always: the engine itself puts off writing while an fsync is under way in the background.
+    wait_until(lambda: server.resp().info("persistence")["aof_buffer_length"] == 0, "the AOF to be written")
     server.kill()
     server.restart()
     assert read(server, items) == items

@@ -65,7 +65,7 @@ def test_swapdb_and_move_bring_items_with_their_flags(start):
 
 
 def test_items_of_a_database_survive_a_restart(start):
-    server = start(db=3, config={"appendonly": "yes"})
+    server = start(db=3, config={"appendonly": "yes", "appendfsync": "always"})
     with server.connect() as client:
         client.set("k", b"three", flags=3)
     server.kill()

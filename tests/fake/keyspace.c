@@ -116,6 +116,15 @@ static int shown(struct span bytes)
 
 /* ---- Events: what the engine tells, and what its listener makes of them ---- */
 
+/* The first database is not named. */
+static void log_event(struct fake_keyspace *fake, int db, struct span name, const char *event)
+{
+    if (db == 0)
+        add_line(&fake->events, "%s %.*s", event, shown(name), name.data);
+    else
+        add_line(&fake->events, "%s %.*s in %d", event, shown(name), name.data, db);
+}
+
 enum change {
     CHANGE_NOTHING,
     CHANGE_NEW,
@@ -125,7 +134,7 @@ enum change {
 
 static void tell(struct fake_keyspace *fake, int db, struct span name, const char *event, enum change change)
 {
-    add_line(&fake->events, "%s %.*s", event, shown(name), name.data);
+    log_event(fake, db, name, event);
     struct item_key key = item_key_of(name);
     if (fake->ledger) {
         if (flag_ledger_owns(fake->ledger, &key)) {
@@ -228,7 +237,7 @@ static void begin_change(struct fake_keyspace *fake)
 
 static void notify(struct fake_keyspace *fake, const char *event)
 {
-    add_line(&fake->events, "%s %.*s", event, shown(open_name(fake)), open_name(fake).data);
+    log_event(fake, fake->open_db, open_name(fake), event);
 }
 
 static void store_value(struct keyspace *keyspace, struct span value, int64_t expiry, const char *event)
@@ -300,12 +309,14 @@ static void close_key(struct keyspace *keyspace)
     fake->open_key = NULL;
 }
 
-static void flush_db(struct keyspace *keyspace, int db)
+static bool flush_db(struct keyspace *keyspace, int db)
 {
     struct fake_keyspace *fake = of(keyspace);
     CHECK(!fake->is_open);
+    if (fake->refuses_flush) return false;
     add_line(&fake->propagation, "FLUSHDB");
     fake_resp_flushdb(fake, db);
+    return true;
 }
 
 static bool scan_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t effort,
@@ -370,13 +381,21 @@ void fake_keyspace_deinit(struct fake_keyspace *fake)
 
 /* ---- What RESP clients and the engine do ---- */
 
+/* One that was kept goes when its name is used anew. */
+static void drop_expired(struct fake_keyspace *fake, int db, struct span name)
+{
+    bool keeps_expired = fake->keeps_expired;
+    fake->keeps_expired = false;
+    (void)look_up(fake, db, name);
+    fake->keeps_expired = keeps_expired;
+}
+
 /* The key for a command that makes it where it is absent. */
 static struct fake_key *look_up_or_make(struct fake_keyspace *fake, int db, struct span name)
 {
     struct fake_key *key = look_up(fake, db, name);
     if (key) return key;
-    struct fake_key **link = find_link(fake, db, name); /* one that expired and was kept */
-    if (*link) free_key(link);
+    drop_expired(fake, db, name);
     key = make_key(fake, db, name);
     tell(fake, db, name, "new", CHANGE_NEW);
     return key;
@@ -429,6 +448,7 @@ bool fake_resp_expire(struct fake_keyspace *fake, int db, struct span name, int6
 /* Puts a copy of a key into the place of another, which goes without a word. */
 static void put_copy(struct fake_keyspace *fake, const struct fake_key *from, int to_db, struct span to)
 {
+    drop_expired(fake, to_db, to);
     struct fake_key **old = find_link(fake, to_db, to);
     if (*old) free_key(old);
     struct fake_key *key = make_key(fake, to_db, to);

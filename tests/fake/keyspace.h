@@ -29,6 +29,7 @@ struct fake_keyspace {
     struct engine_facts facts; /* `keys` is counted, the rest is the test's */
     int64_t now_ms;
     bool keeps_expired; /* a replica, or paused: expired keys are absent, but stay */
+    bool refuses_flush; /* the engine has no such command */
 
     /* Whom events are told to; each may be NULL. */
     struct flag_ledger *ledger;

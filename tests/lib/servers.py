@@ -67,7 +67,8 @@ class Server:
 
     def wait_ready(self, is_ready):
         def ready_or_dead():
-            assert self.process.poll() is None, f"{self} exited with {self.process.returncode} at start:\n{self.log()[-3000:]}"
+            code = self.process.poll()
+            assert code is None, f"{self} exited with {code} at start:\n{self.log()[-3000:]}"
             return is_ready()
         try:
             wait_until(ready_or_dead, f"{self} to start")

@@ -1,13 +1,11 @@
 """memcached's classic text protocol, as bytes on a socket."""
-import fcntl
 import itertools
 import re
 import socket
-import struct
-import termios
 import threading
 
-from lib.waiting import PATIENCE, wait_until
+from lib.kernel import input_size
+from lib.waiting import PATIENCE
 
 _VALUE = re.compile(rb"VALUE ([^ \n]+) (\d+) (\d+)(?: (\d+))?\r\n")
 _barriers = itertools.count(1)
@@ -172,27 +170,6 @@ class Connection:
     def has_input(self):
         """Whether anything unread has arrived. Never waits."""
         return bool(self.pending) or input_size(self.socket) > 0
-
-
-def input_size(sock):
-    """Bytes that the kernel holds for the reader of this socket."""
-    return struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"\0" * 4))[0]
-
-
-def wait_taken(sock):
-    """Waits until the server has taken everything that was sent from its socket's buffer: what is sent next comes to it by
-    another read."""
-    local, remote = sock.getsockname()[1], sock.getpeername()[1]
-    ends = f":{remote:04X}", f":{local:04X}"
-
-    def is_taken():
-        with open("/proc/net/tcp") as table:
-            for line in table:
-                words = line.split()
-                if words[1].endswith(ends[0]) and words[2].endswith(ends[1]):
-                    return words[4].endswith(":00000000")
-        return True  # closed
-    wait_until(is_taken, "the server to read")
 
 
 def split_values(stream):

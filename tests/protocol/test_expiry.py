@@ -34,17 +34,15 @@ def test_an_item_stored_with_a_time_in_the_past_is_stored_and_gone(client, expti
     assert client.get("key") == (b"new", 0)
 
 
-@pytest.mark.parametrize("command", ["set", "add", "replace", "cas"])
-def test_an_item_expires_when_its_second_has_passed(client, command):
-    if command in ("replace", "cas"):
-        client.set("key", b"old")
-    token = client.token("key") if command == "cas" else None
-    if token is not None:
-        assert client.cas(b"key", b"value", token, exptime=1) == b"STORED"
-    else:
-        assert client.store(command, "key", b"value", exptime=1) == b"STORED"
-    wait_gone(client, "key")
-    assert client.store("add", "key", b"new") == b"STORED"
+def test_an_item_expires_when_its_second_has_passed_however_it_was_stored(client):
+    for command in ("replace", "cas"):
+        client.set(command, b"old")
+    for command in ("set", "add", "replace"):
+        assert client.store(command, command, b"value", exptime=1) == b"STORED"
+    assert client.cas(b"cas", b"value", client.token("cas"), exptime=1) == b"STORED"
+    for key in ("set", "add", "replace", "cas"):
+        wait_gone(client, key)
+        assert client.store("add", key, b"new") == b"STORED"
 
 
 def test_an_item_expires_at_its_unix_time(client):
@@ -84,28 +82,23 @@ def test_gat_ends_an_item_and_prolongs_it(client):
     assert client.get("key") is None
 
 
-@pytest.mark.parametrize("request_line", [b"append key 0 0 1\r\n1", b"prepend key 0 0 1\r\n1", b"incr key 1", b"decr key 1", b"append key 0 1000 1\r\n1"])
-def test_what_changes_a_value_keeps_its_time(client, request_line):
-    client.set("key", b"5", exptime=1)
-    client.send(request_line + b"\r\n")
-    assert client.read_line() in (b"STORED", b"6", b"4")
-    wait_gone(client, "key")
+def test_what_changes_a_value_keeps_its_time(client):
+    requests = {"appended": b"append appended 0 0 1\r\n1", "prepended": b"prepend prepended 0 1000 1\r\n1",
+                "raised": b"incr raised 1", "lowered": b"decr lowered 1"}
+    for key, request in requests.items():
+        client.set(key, b"5", exptime=1)
+        assert client.ask(request) in (b"STORED", b"6", b"4")
+    for key in requests:
+        wait_gone(client, key)
 
 
-def test_a_set_without_time_forgets_the_old_one(client):
-    client.set("key", b"old", exptime=1)
-    client.set("key", b"new")
+def test_what_stores_a_value_without_a_time_forgets_the_old_time(client):
+    for command in ("set", "replace"):
+        client.set(command, b"old", exptime=1)
+        assert client.store(command, command, b"new") == b"STORED"
     client.set("witness", b"value", exptime=2)
     wait_gone(client, "witness")
-    assert client.get("key") == (b"new", 0)
-
-
-def test_a_replace_without_time_forgets_the_old_one(client):
-    client.set("key", b"old", exptime=1)
-    assert client.store("replace", "key", b"new") == b"STORED"
-    client.set("witness", b"value", exptime=2)
-    wait_gone(client, "witness")
-    assert client.get("key") == (b"new", 0)
+    assert client.fetch("get set replace") == {b"set": (b"new", 0, None), b"replace": (b"new", 0, None)}
 
 
 def test_an_expired_item_is_a_miss_among_hits(client):

@@ -99,7 +99,8 @@ def test_2048_bytes_without_a_line_end_are_waited_for(client):
     assert client.read_line() == b"ERROR"
 
 
-@pytest.mark.parametrize("start_of_line", [b"", b"set ", b"gat 0 ", b"get", b"delete ", b"getx ", b" " * 101 + b"get ", b"\tget ", b"GET "])
+@pytest.mark.parametrize("start_of_line", [b"", b"set ", b"gat 0 ", b"get", b"delete ", b"getx ", b" " * 101 + b"get ",
+                                           b"\tget ", b"GET "])
 def test_more_than_2048_bytes_without_a_line_end_close_silently(connect, start_of_line):
     client = connect()
     client.send((start_of_line + b"x" * 3000)[:LINE_MAX + 1])
@@ -163,8 +164,8 @@ def test_http_in_another_place_of_the_line_is_nothing_special(client):
     assert client.store("set", "HTTP/1.1", b"value") == b"STORED"
 
 
-GARBAGE = {"any bytes": bytes(range(256)), "text": b"abcdefghij 0123456789", "words and lines": b"get set abc 019 \r\n\r\n\n",
-           "line ends": b"\n", "blanks": b" ", "zeros": b"\0", "high bytes": bytes(range(128, 256))}
+GARBAGE = {"any bytes": bytes(range(256)), "text": b"abcdefghij 0123456789",
+           "words and lines": b"get set abc 019 \r\n\r\n\n", "line ends": b"\n", "blanks": b" ", "zeros": b"\0", "high bytes": bytes(range(128, 256))}
 
 
 @pytest.mark.parametrize("name", GARBAGE)
@@ -185,8 +186,8 @@ def test_ten_megabytes_of_garbage_harm_nobody(server, name):
 
 def test_random_bytes_behind_each_command_word_harm_nobody(server):
     source = random.Random(7)
-    words = [b"get", b"gets", b"set", b"add", b"replace", b"append", b"prepend", b"cas", b"incr", b"decr", b"delete", b"touch", b"gat",
-             b"gats", b"flush_all", b"verbosity", b"stats", b"cache_memlimit", b"slabs", b"lru", b"lru_crawler", b"version", b"quit"]
+    words = b"""get gets set add replace append prepend cas incr decr delete touch gat gats flush_all verbosity stats
+        cache_memlimit slabs lru lru_crawler version quit""".split()
     for word in words:
         for size in (1, 7, 40, 200):
             with server.connect() as client:

@@ -5,9 +5,10 @@ import threading
 
 import pytest
 
+from lib.kernel import input_size
 from lib.servers import MIB, MemoryWatch
 from lib.waiting import wait_until
-from lib.wire import Closed, input_size
+from lib.wire import Closed
 
 DEEP = 10_000
 
@@ -19,7 +20,8 @@ def exchange(client, requests, answers):
     sender.join()
     if received != answers:
         place = next(i for i, (left, right) in enumerate(zip(received, answers)) if left != right)
-        pytest.fail(f"at byte {place}: {received[max(0, place - 60):place + 60]!r}, right is {answers[max(0, place - 60):place + 60]!r}")
+        around = slice(max(0, place - 60), place + 60)
+        pytest.fail(f"at byte {place}: {received[around]!r}, right is {answers[around]!r}")
     assert client.talk(b"") == b""
 
 
@@ -41,8 +43,8 @@ def test_ten_thousand_answers_of_the_session_keep_their_place_among_those_of_the
 
 
 def test_ten_thousand_quiet_requests_leave_no_answers_between_the_others(client):
-    requests = b"".join(b"set key%d 0 0 1 noreply\r\nx\r\ndelete key%d noreply\r\ntouch a 0 noreply\r\nadd a 0 0 1\r\n1\r\n" % (i, i)
-                        for i in range(DEEP // 4))
+    quiet = b"set key%d 0 0 1 noreply\r\nx\r\ndelete key%d noreply\r\ntouch a 0 noreply\r\n"
+    requests = b"".join(quiet % (i, i) + b"add a 0 0 1\r\n1\r\n" for i in range(DEEP // 4))
     exchange(client, requests, b"STORED\r\n" + b"NOT_STORED\r\n" * (DEEP // 4 - 1))
 
 
@@ -56,8 +58,10 @@ def test_a_get_of_a_thousand_keys_answers_in_the_order_asked(client):
 def test_large_and_small_values_in_a_pipeline_stay_whole_and_in_order(client):
     sizes = [1, 100_000, 0, 1_000_000, 5, 16_384, 65_536, 65_535, 2, 300_000] * 4
     values = [bytes([65 + i % 26]) * size for i, size in enumerate(sizes)]
-    requests = b"".join(b"set key%d 0 0 %d\r\n%s\r\nget key%d\r\n" % (i, len(value), value, i) for i, value in enumerate(values))
-    answers = b"".join(b"STORED\r\nVALUE key%d 0 %d\r\n%s\r\nEND\r\n" % (i, len(value), value) for i, value in enumerate(values))
+    requests = b"".join(b"set key%d 0 0 %d\r\n%s\r\nget key%d\r\n" % (i, len(value), value, i)
+                        for i, value in enumerate(values))
+    answers = b"".join(b"STORED\r\nVALUE key%d 0 %d\r\n%s\r\nEND\r\n" % (i, len(value), value)
+                       for i, value in enumerate(values))
     exchange(client, requests, answers)
 
 

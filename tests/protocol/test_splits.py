@@ -3,20 +3,22 @@ import re
 
 import pytest
 
-from lib.wire import wait_taken
+from lib.kernel import wait_taken
 
 # (name, what is sent, what is answered). Before each, `key` is "value" with flags 5 and `number` is 10.
 REQUESTS = [
     ("get", b"get key\r\n", b"VALUE key 5 5\r\nvalue\r\nEND\r\n"),
     ("get with bare line feed", b"get key\n", b"VALUE key 5 5\r\nvalue\r\nEND\r\n"),
-    ("get of many", b"get key missing key  number\r\n", b"VALUE key 5 5\r\nvalue\r\nVALUE key 5 5\r\nvalue\r\nVALUE number 0 2\r\n10\r\nEND\r\n"),
+    ("get of many", b"get key missing key  number\r\n",
+     b"VALUE key 5 5\r\nvalue\r\nVALUE key 5 5\r\nvalue\r\nVALUE number 0 2\r\n10\r\nEND\r\n"),
     ("gets", b"gets key\r\n", b"VALUE key 5 5 TOKEN\r\nvalue\r\nEND\r\n"),
     ("gat", b"gat 100 key missing\r\n", b"VALUE key 5 5\r\nvalue\r\nEND\r\n"),
     ("gats", b"gats 0 key\r\n", b"VALUE key 5 5 TOKEN\r\nvalue\r\nEND\r\n"),
     ("set", b"set key 1 0 3\r\nnew\r\n", b"STORED\r\n"),
     ("set with bare line feed", b"set key 1 0 3\nnew\r\n", b"STORED\r\n"),
     ("set of nothing", b"set key 1 0 0\r\n\r\n", b"STORED\r\n"),
-    ("set of line ends", b"set key 1 0 6\r\n\r\n\r\n\n\r\r\nget key\r\n", b"STORED\r\nVALUE key 1 6\r\n\r\n\r\n\n\r\r\nEND\r\n"),
+    ("set of line ends", b"set key 1 0 6\r\n\r\n\r\n\n\r\r\nget key\r\n",
+     b"STORED\r\nVALUE key 1 6\r\n\r\n\r\n\n\r\r\nEND\r\n"),
     ("set that looks like commands", b"set key 0 0 16\r\nget key\r\nquit\r\n\0\r\nget key\r\n",
      b"STORED\r\nVALUE key 0 16\r\nget key\r\nquit\r\n\0\r\nEND\r\n"),
     ("set with noreply", b"set key 1 0 3 noreply\r\nnew\r\nget key\r\n", b"VALUE key 1 3\r\nnew\r\nEND\r\n"),
@@ -42,7 +44,8 @@ REQUESTS = [
      b"CLIENT_ERROR bad data chunk\r\nERROR\r\nEND\r\n"),
     ("bad length", b"set key 0 0 x\r\nget missing\r\n", b"CLIENT_ERROR bad command line format\r\nEND\r\n"),
     ("pipeline", b"get key\r\nset a 0 0 1\r\n1\r\nget a key\r\ndelete a\r\nincr number 1\r\nget a\r\n",
-     b"VALUE key 5 5\r\nvalue\r\nEND\r\nSTORED\r\nVALUE a 0 1\r\n1\r\nVALUE key 5 5\r\nvalue\r\nEND\r\nDELETED\r\n11\r\nEND\r\n"),
+     b"VALUE key 5 5\r\nvalue\r\nEND\r\nSTORED\r\nVALUE a 0 1\r\n1\r\nVALUE key 5 5\r\nvalue\r\nEND\r\n"
+     b"DELETED\r\n11\r\nEND\r\n"),
 ]
 NAMES = [name for name, *_ in REQUESTS]
 PREPARE = b"delete missing\r\ndelete a\r\nset key 5 0 5\r\nvalue\r\nset number 0 0 2\r\n10\r\n"
@@ -86,4 +89,5 @@ def test_a_long_get_line_in_pieces_is_answered_as_a_whole_one(client):
     client.set("key", "value".encode(), 5)
     line = b"get " + b" ".join([b"missing"] * 2000 + [b"key"]) + b"\r\n"
     edges = [0, 2, 4, 2047, 2048, 2049, 2050, 4096, 9000, len(line) - 4, len(line) - 2, len(line) - 1, len(line)]
-    assert answer(client, [line[begin:end] for begin, end in zip(edges, edges[1:])]) == b"VALUE key 5 5\r\nvalue\r\nEND\r\n"
+    pieces = [line[begin:end] for begin, end in zip(edges, edges[1:])]
+    assert answer(client, pieces) == b"VALUE key 5 5\r\nvalue\r\nEND\r\n"

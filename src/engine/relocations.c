@@ -1,0 +1,109 @@
+#include "engine/relocations.h"
+
+#include "engine/engine.h"
+
+#include <strings.h>
+
+void relocations_init(struct relocations *relocations)
+{
+    *relocations = (struct relocations){.copying_client_db = -1};
+}
+
+/* ---- The command filter ---- */
+
+static struct span argument(RedisModuleCommandFilterCtx *filter, int index)
+{
+    size_t size;
+    const char *data = api.StringPtrLen(api.CommandFilterArgGet(filter, index), &size);
+    return span_of(data, size);
+}
+
+static bool is_word(struct span text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
+
+/* The database of the client that sends a command; -1 where it is not told, or may change before the command's turn. */
+static int client_db(RedisModuleCommandFilterCtx *filter)
+{
+    struct api_client_info info = {.version = 1};
+    if (!api.CommandFilterGetClientId) return -1;
+    if (api.GetClientInfoById(&info, api.CommandFilterGetClientId(filter)) != API_OK) return -1;
+    return info.flags & API_CLIENT_MULTI ? -1 : info.db;
+}
+
+void relocations_filter_command(RedisModuleCommandFilterCtx *filter)
+{
+    int count = api.CommandFilterArgsCount(filter);
+    struct engine *engine = engine_instance();
+    if (count < 3 || !engine || !is_word(argument(filter, 0), "copy")) return;
+    struct item_key source = item_key_of(argument(filter, 1));
+    struct item_key target = item_key_of(argument(filter, 2));
+    bool names_db = false;
+    for (int i = 3; i < count; i++) names_db |= is_word(argument(filter, i), "db");
+    copy_table_note(&engine->relocations.copies, &source, &target, names_db);
+    if (names_db) engine->relocations.copying_client_db = client_db(filter);
+}
+
+/* ---- The events ---- */
+
+/* The flags of a key that came from nobody knows where: lost in its database, where that is told for sure. */
+static void lose_flags(struct engine *engine, int event_db, const struct item_key *key)
+{
+    if (!api.is_valkey) {
+        flag_ledger_note_unknown(engine->ledger, event_db, key);
+        return;
+    }
+    for (int db = 0; db < engine->databases; db++) flag_ledger_note_unknown(engine->ledger, db, key);
+}
+
+void relocations_note_moved_from(struct engine *engine, int db, const struct item_key *key)
+{
+    /* The name holds only until the event returns. */
+    engine->relocations.moving_from_db = db;
+    engine->relocations.moving_from = (struct item_key){.hash = key->hash, .slot = key->slot};
+}
+
+void relocations_note_moved_to(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key, bool is_move)
+{
+    struct relocations *relocations = &engine->relocations;
+    if (is_move && db == relocations->moving_from_db)
+        lose_flags(engine, db, key); /* a MOVE goes to another database: this one was not told */
+    else
+        flag_ledger_note_move(engine->ledger, relocations->moving_from_db, &relocations->moving_from, db, key);
+    if (is_move && api.is_valkey) api.SelectDb(ctx, relocations->moving_from_db);
+}
+
+void relocations_note_moved_to_ledger(struct engine *engine)
+{
+    struct relocations *relocations = &engine->relocations;
+    flag_ledger_note_overwrite(engine->ledger, relocations->moving_from_db, &relocations->moving_from);
+}
+
+static void note_copy_between_databases(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *source,
+                                        const struct item_key *key)
+{
+    int source_db = engine->relocations.copying_client_db;
+    engine->relocations.copying_client_db = -1;
+    if (source_db >= 0)
+        flag_ledger_note_copy(engine->ledger, source_db, source, db, key);
+    else if (api.is_valkey)
+        lose_flags(engine, db, key);
+    else
+        flag_ledger_note_copy_from_any_db(engine->ledger, source, db, key);
+    if (source_db >= 0 && api.is_valkey) api.SelectDb(ctx, source_db);
+}
+
+void relocations_note_copied_to(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key)
+{
+    struct copy_note note;
+    if (!copy_table_take(&engine->relocations.copies, key, &note)) {
+        lose_flags(engine, db, key);
+        return;
+    }
+    struct item_key source = {.hash = note.source, .slot = note.source_slot};
+    if (note.names_db)
+        note_copy_between_databases(engine, ctx, db, &source, key);
+    else
+        flag_ledger_note_copy(engine->ledger, db, &source, db, key);
+}

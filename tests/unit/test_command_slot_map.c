@@ -1,0 +1,121 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "command/slot_map.h"
+
+static int set_up(void **state)
+{
+    static struct slot_map map;
+    map = (struct slot_map){0};
+    *state = &map;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    slot_map_deinit(*state);
+    return 0;
+}
+
+static void test_unknown_and_clean(void **state)
+{
+    struct slot_map *map = *state;
+    assert_false(slot_map_is_poisoned(map, 0, 0));
+    assert_false(slot_map_is_poisoned(map, 1000, HASH_SLOTS - 1)); /* makes nothing */
+    assert_int_equal(map->count, 0);
+    assert_int_equal(slot_map_database(map, 5)->ledger[9], SLOT_UNKNOWN);
+    assert_int_equal(map->count, 6);
+    assert_null(map->databases[4]);
+}
+
+static void test_poison_and_clean(void **state)
+{
+    struct slot_map *map = *state;
+    slot_map_poison(map, 2, 7);
+    assert_true(slot_map_is_poisoned(map, 2, 7));
+    assert_false(slot_map_is_poisoned(map, 2, 8));
+    assert_false(slot_map_is_poisoned(map, 1, 7));
+    assert_false(slot_map_is_poisoned(map, 3, 7));
+    slot_map_poison(map, 2, 7);
+    assert_int_equal(map->poisoned, 1);
+    slot_map_clean(map, 2, 8);
+    slot_map_clean(map, 9, 7);
+    assert_int_equal(map->poisoned, 1);
+    slot_map_clean(map, 2, 7);
+    slot_map_clean(map, 2, 7);
+    assert_false(slot_map_is_poisoned(map, 2, 7));
+    assert_int_equal(map->poisoned, 0);
+    assert_int_equal(slot_map_database(map, 2)->poisoned, 0);
+}
+
+/* What is poisoned while a sweep is under way takes another one. */
+static void test_sweep(void **state)
+{
+    struct slot_map *map = *state;
+    slot_map_poison(map, 0, 1);
+    slot_map_poison(map, 0, 2);
+    slot_map_begin_sweep(map, 0);
+    const struct slot_states *states = slot_map_database(map, 0);
+    assert_int_equal(states->poison[1], SLOT_SWEPT);
+    assert_true(slot_map_is_poisoned(map, 0, 1));
+    slot_map_poison(map, 0, 2);
+    slot_map_poison(map, 0, 3);
+    assert_int_equal(states->poison[1], SLOT_SWEPT);
+    assert_int_equal(states->poison[2], SLOT_WAITING);
+    assert_int_equal(states->poison[3], SLOT_WAITING);
+    assert_int_equal(states->poison[4], SLOT_CLEAN);
+    assert_int_equal(map->poisoned, 3);
+}
+
+static void test_empty(void **state)
+{
+    struct slot_map *map = *state;
+    slot_map_poison(map, 0, 1);
+    slot_map_poison(map, 1, 1);
+    slot_map_empty(map, 0);
+    assert_false(slot_map_is_poisoned(map, 0, 1));
+    assert_true(slot_map_is_poisoned(map, 1, 1));
+    assert_int_equal(map->poisoned, 1);
+    assert_int_equal(slot_map_database(map, 0)->ledger[1], SLOT_EMPTY);
+    assert_int_equal(slot_map_database(map, 1)->ledger[1], SLOT_UNKNOWN);
+}
+
+static void test_swap(void **state)
+{
+    struct slot_map *map = *state;
+    slot_map_poison(map, 0, 1);
+    slot_map_database(map, 0)->ledger[5] = SLOT_PRESENT;
+    slot_map_swap(map, 0, 3);
+    assert_false(slot_map_is_poisoned(map, 0, 1));
+    assert_true(slot_map_is_poisoned(map, 3, 1));
+    assert_int_equal(slot_map_database(map, 3)->ledger[5], SLOT_PRESENT);
+    assert_int_equal(slot_map_database(map, 0)->ledger[5], SLOT_UNKNOWN);
+    slot_map_swap(map, 3, 3);
+    assert_true(slot_map_is_poisoned(map, 3, 1));
+    assert_int_equal(map->poisoned, 1);
+}
+
+static void test_forget(void **state)
+{
+    struct slot_map *map = *state;
+    slot_map_poison(map, 0, 1);
+    slot_map_database(map, 0)->ledger[1] = SLOT_PRESENT;
+    slot_map_forget(map);
+    assert_false(slot_map_is_poisoned(map, 0, 1));
+    assert_int_equal(map->poisoned, 0);
+    assert_int_equal(slot_map_database(map, 0)->ledger[1], SLOT_UNKNOWN);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_unknown_and_clean), TEST(test_poison_and_clean), TEST(test_sweep),
+        TEST(test_empty),             TEST(test_swap),             TEST(test_forget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

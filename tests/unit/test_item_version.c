@@ -1,0 +1,88 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "item/version.h"
+
+#define START UINT64_C(1700000000000000000)
+
+static int set_up(void **state)
+{
+    static struct version_clock clock;
+    version_clock_init(&clock, START);
+    *state = &clock;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    version_clock_deinit(*state);
+    return 0;
+}
+
+static void test_token_stands_until_a_change(void **state)
+{
+    struct version_clock *clock = *state;
+    uint64_t token = version_current(clock, 1);
+    assert_int_not_equal(token, 0);
+    assert_int_equal(version_current(clock, 1), token);
+    version_advance(clock, 2);
+    assert_int_equal(version_current(clock, 1), token);
+    version_advance(clock, 1);
+    assert_int_not_equal(version_current(clock, 1), token);
+}
+
+static void test_tokens_grow(void **state)
+{
+    struct version_clock *clock = *state;
+    uint64_t before = version_current(clock, 7);
+    for (uint64_t i = 0; i < 1000; i++) {
+        version_advance(clock, i % 3 ? 7 : i);
+        assert_true(version_current(clock, 7) >= before);
+        before = version_current(clock, 7);
+    }
+}
+
+/* Keys that share a counter only ever change more often. */
+static void test_shared_counter(void **state)
+{
+    struct version_clock *clock = *state;
+    uint64_t token = version_current(clock, 5);
+    version_advance(clock, 5 + (uint64_t)VERSION_COUNTERS);
+    assert_int_not_equal(version_current(clock, 5), token);
+}
+
+static void test_advance_all(void **state)
+{
+    struct version_clock *clock = *state;
+    version_advance(clock, 1);
+    uint64_t changed = version_current(clock, 1), untouched = version_current(clock, 2);
+    version_advance_all(clock);
+    assert_true(version_current(clock, 1) > changed);
+    assert_true(version_current(clock, 2) > untouched);
+    assert_true(version_current(clock, UINT64_MAX) > changed);
+    changed = version_current(clock, 1);
+    version_advance(clock, 1);
+    assert_true(version_current(clock, 1) > changed);
+}
+
+/* A restart later is further on than any number of changes can have come. */
+static void test_restart(void **state)
+{
+    struct version_clock *clock = *state;
+    for (int i = 0; i < 100000; i++) version_advance(clock, 1);
+    assert_true(version_current(clock, 1) < START + 1000000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_token_stands_until_a_change), TEST(test_tokens_grow), TEST(test_shared_counter),
+        TEST(test_advance_all),                 TEST(test_restart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
