@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/version.h"
 #include "engine/config.h"
+#include "engine/descriptors.h"
 #include "engine/engine.h"
 #include "net/listener.h"
 #include "net/worker.h"
@@ -188,12 +189,13 @@ static bool set_up_listeners(struct diglot *diglot, RedisModuleCtx *ctx)
     return refuse(ctx, error);
 }
 
-static bool make_workers(struct diglot *diglot)
+static bool make_workers(struct diglot *diglot, int descriptor_floor)
 {
     diglot->shared = (struct worker_shared){
         .options = &diglot->options,
         .clients = &diglot->clients,
         .executor = &diglot->engine.executor.inbox,
+        .descriptor_floor = descriptor_floor,
     };
     diglot->workers = check_calloc(diglot->worker_count, sizeof *diglot->workers);
     for (size_t i = 0; i < diglot->worker_count; i++) {
@@ -211,7 +213,8 @@ static bool make_workers(struct diglot *diglot)
 
 static bool set_up_workers(struct diglot *diglot, RedisModuleCtx *ctx)
 {
-    if (make_workers(diglot)) return true;
+    size_t connections = (size_t)option_get(&diglot->options, maxconns);
+    if (make_workers(diglot, descriptors_reserve(ctx, connections))) return true;
     return refuse(ctx, "cannot make an epoll descriptor: raise the limit of open files (ulimit -n)");
 }
 

@@ -5,6 +5,7 @@
 #include "net/address.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -66,6 +67,17 @@ static void set_tcp_options(int descriptor)
     (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+/* Moves a connection out of the numbers that somebody else needs; where there is no room it stays. */
+static int lift_descriptor(const struct acceptor *acceptor, int descriptor)
+{
+    int lifted = acceptor->set->shared->descriptor_floor;
+    if (descriptor >= lifted) return descriptor;
+    lifted = fcntl(descriptor, F_DUPFD_CLOEXEC, lifted);
+    if (lifted < 0) return descriptor;
+    (void)close(descriptor);
+    return lifted;
+}
+
 static void deal_out(struct acceptor *acceptor, int descriptor, const char *address)
 {
     struct worker *peer = acceptor->peers[acceptor->next_peer];
@@ -98,7 +110,7 @@ static bool accept_connection(struct acceptor *acceptor)
     char address[CLIENT_ADDRESS_SIZE];
     address_format(&peer, length, address, sizeof(address));
     set_tcp_options(descriptor);
-    deal_out(acceptor, descriptor, address);
+    deal_out(acceptor, lift_descriptor(acceptor, descriptor), address);
     return true;
 }
 

@@ -18,6 +18,7 @@ struct worker_shared {
     struct mailbox *executor; /* where batches go to be executed */
     atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
     atomic_uint threads;       /* started so far, for their names */
+    int descriptor_floor;      /* connections get descriptors from this number on, where there are any; 0: any number */
 };
 
 /* Makes a worker with an epoll set. `completions_bell`: batches come back from another thread, so their mailbox gets a

@@ -13,10 +13,13 @@ static void add_addresses(struct buffer *output, const char *name, const char *a
 {
     char text[OPTION_TEXT_MAX];
     size_t size = 0;
+    bool is_next = false;
     for (const char *at = addresses; *at; at++) {
         bool begins = at == addresses || at[-1] == ' ';
+        is_next |= begins;
         if (*at == ' ' || (*at == '-' && begins)) continue;
-        if (begins && size > 0) text[size++] = ',';
+        if (is_next && size > 0) text[size++] = ',';
+        is_next = false;
         text[size++] = *at;
     }
     text[size] = '\0';

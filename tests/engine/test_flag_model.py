@@ -239,18 +239,14 @@ class Player:
         return ["SWAPDB", "0", "1"], lambda reply: self.model.swap(0, 1)
 
     def resp_lose(self, ledgers):
-        """Does something to a ledger. Whether it is still there when its turn comes the reply may tell."""
+        """Does something to a ledger, if it is still there when its turn comes."""
         if not ledgers[self.db]:
             return self.resp_set()
         db, name = self.db, self.pick(ledgers[self.db])
         places = [(db, key) for key in KEYS if key_slot(key) == key_slot(name)]
         words = self.pick([["DEL", name], ["DEL", name], ["SET", name, b"garbage"], ["RENAME", name, b"kept"], ["PEXPIRE", name, "-1"],
                            ["SET", name, b"\0" * 64], ["APPEND", name, b"x"], ["HSET", name, "f", "v"]])
-
-        def take(reply):
-            surely = reply in (1, b"OK") and words[0] in ("DEL", "RENAME", "PEXPIRE")
-            self.model.lose_slot(places, surely)
-        return words, take
+        return words, lambda reply: self.model.lose_slot(places)
 
     # memcached
 

@@ -1,7 +1,7 @@
 """A model of items that both protocols write, for random tests.
 
 Of each key the model knows the set of states that it may be in. A state is None (absent), HASH, or an Item; the flags of an
-Item are LOST when its slot's ledger was lost: memcached must then miss it, RESP may still see it, and it may vanish at any
+Item are LOST when its slot's ledger was lost: memcached then misses it, RESP may still see it, and it may vanish at any
 moment. Each operation maps states to states and says which reply goes with which, so a reply narrows the set. What the
 model never allows is a value or a flag that nobody stored."""
 import itertools
@@ -75,12 +75,11 @@ class Model:
         for place in self.carried:
             self.states[place] = self.of(place) | {lose(state) for state in self.of(place)}
 
-    def lose_slot(self, places, surely):
+    def lose_slot(self, places):
+        """The slot's ledger may be lost now; that its items keep their flags all the same would be no harm."""
         self.lose_carried()
         for place in places:
-            before = self.of(place)
-            after = {lose(state) for state in before}
-            self.states[place] = after if surely else after | before
+            self.states[place] = self.of(place) | {lose(state) for state in self.of(place)}
 
     def flush(self, db=None):
         self.lose_carried()

@@ -1,0 +1,17 @@
+"""Memcached connections must not take the file descriptors that the engine's event loop keeps for Redis clients."""
+import pytest
+
+
+@pytest.mark.parametrize("io_threads", [0, 4])
+def test_many_memcached_connections_leave_room_for_redis_clients(start, io_threads):
+    server = start(io_threads=io_threads, maxconns=1000, config={"maxclients": 50})
+    clients = [server.connect() for _ in range(400)]
+    try:
+        for client in clients:
+            assert client.talk(b"set k 0 0 1\r\nx\r\n") == b"STORED\r\n"
+        redis = [server.resp() for _ in range(20)]
+        for connection in redis:
+            assert connection.get("k") == b"x"
+    finally:
+        for client in clients:
+            client.close()
