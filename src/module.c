@@ -11,9 +11,9 @@
 #include "net/worker.h"
 #include "observe/stats.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MODULE_VERSION 1
 
@@ -189,6 +189,16 @@ static bool set_up_listeners(struct diglot *diglot, RedisModuleCtx *ctx)
     return refuse(ctx, error);
 }
 
+/* A forked child of the engine (a snapshot) that outlives a killed server must not hold its door: the next one could not
+ * listen there. */
+static void close_door_in_child(void)
+{
+    struct engine *engine = engine_instance();
+    if (!engine) return;
+    const struct diglot *diglot = engine->owner;
+    for (size_t i = 0; i < diglot->listeners.count; i++) (void)close(diglot->listeners.listeners[i].descriptor);
+}
+
 static bool make_workers(struct diglot *diglot, int descriptor_floor)
 {
     diglot->shared = (struct worker_shared){
@@ -245,6 +255,7 @@ static void tear_down_workers(struct diglot *diglot)
 static bool meet_engine(struct diglot *diglot, RedisModuleCtx *ctx)
 {
     engine_set_instance(&diglot->engine);
+    (void)pthread_atfork(NULL, NULL, close_door_in_child); /* goes with the module when that is unloaded */
     if (engine_subscribe(ctx) && engine_create_commands(ctx) && engine_register_info(ctx) && join_loop(diglot)) return true;
     return refuse(ctx, "the engine refused an event subscription or a command");
 }

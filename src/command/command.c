@@ -10,6 +10,7 @@
 struct item {
     struct item_key key;
     enum keyspace_kind kind; /* a string whose flags are lost counts as absent */
+    bool is_lost;            /* such a string */
     uint32_t flags;
 };
 
@@ -19,7 +20,8 @@ static void open_item(struct command_context *context, struct span name, enum ke
     item->flags = 0;
     bool flags_are_known = flag_ledger_read(context->ledger, context->db, &item->key, &item->flags);
     item->kind = context->keyspace->api->open(context->keyspace, context->db, name, mode);
-    if (item->kind == KEYSPACE_STRING && !flags_are_known) item->kind = KEYSPACE_ABSENT;
+    item->is_lost = item->kind == KEYSPACE_STRING && !flags_are_known;
+    if (item->is_lost) item->kind = KEYSPACE_ABSENT;
 }
 
 static void close_item(struct command_context *context)
@@ -163,10 +165,14 @@ static void execute_delete(struct command_context *context, struct item *item, c
         remove_item(context, item);
         counter_add(context->counters, COUNTER_DELETE_HITS, 1);
         result->status = RESULT_OK;
-    } else {
-        result->status = refuse_item(context, RESULT_NOT_FOUND);
-        counter_add(context->counters, COUNTER_DELETE_MISSES, 1);
+        return;
     }
+    if (item->is_lost)
+        remove_item(context, item); /* RESP clients still see it, and it is not wanted any more */
+    else
+        close_item(context);
+    counter_add(context->counters, COUNTER_DELETE_MISSES, 1);
+    result->status = RESULT_NOT_FOUND;
 }
 
 /* Gives the open item a new expiry, or removes it where that has passed. */

@@ -51,9 +51,12 @@ void flag_ledger_free(struct flag_ledger **ledger)
 
 void flag_ledger_set_role(struct flag_ledger *ledger, bool is_primary, bool is_writable)
 {
+    if (ledger->is_primary && !is_primary) {
+        ledger_drop_notes(ledger);
+        slot_map_forget_losses(&ledger->slots);
+    }
     ledger->is_primary = is_primary;
     ledger->is_writable = is_primary && is_writable;
-    if (!is_primary) ledger_drop_notes(ledger);
 }
 
 bool flag_ledger_has_notes(const struct flag_ledger *ledger)
@@ -105,7 +108,6 @@ static void learn_slot(struct flag_ledger *ledger, int db, uint16_t slot, struct
 static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     struct slot_states *states = slot_map_database(&ledger->slots, db);
-    if (states->ledger[slot] == SLOT_LOST && !ledger->is_primary) states->ledger[slot] = SLOT_UNKNOWN;
     if (states->ledger[slot] != SLOT_UNKNOWN) return states->ledger[slot];
 
     const struct keyspace_api *api = ledger->keyspace->api;

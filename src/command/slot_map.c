@@ -78,6 +78,16 @@ void slot_map_swap(struct slot_map *map, int first, int second)
     map->databases[second] = states;
 }
 
+void slot_map_forget_losses(struct slot_map *map)
+{
+    for (size_t db = 0; db < map->count; db++) {
+        if (!map->databases[db]) continue;
+        uint8_t *ledgers = map->databases[db]->ledger;
+        for (size_t slot = 0; slot < HASH_SLOTS; slot++)
+            if (ledgers[slot] == SLOT_LOST) ledgers[slot] = SLOT_UNKNOWN;
+    }
+}
+
 void slot_map_forget(struct slot_map *map)
 {
     for (size_t db = 0; db < map->count; db++) {

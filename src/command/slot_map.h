@@ -51,6 +51,8 @@ void slot_map_begin_sweep(struct slot_map *map, int db);
 /* The database was emptied. */
 void slot_map_empty(struct slot_map *map, int db);
 void slot_map_swap(struct slot_map *map, int first, int second);
+/* What is to be written of lost ledgers will not be: they are looked up anew. Poisoned slots stay so. */
+void slot_map_forget_losses(struct slot_map *map);
 /* Everything was loaded anew. */
 void slot_map_forget(struct slot_map *map);
 

@@ -29,7 +29,7 @@ static struct ledger_record record_at(struct span table, size_t index)
 
 static bool record_is_free(const struct ledger_record *record)
 {
-    return record->flags == 0 && record->marks == 0;
+    return record->hash == 0 || (record->flags == 0 && record->marks == 0);
 }
 
 bool ledger_is_valid(struct span table)

@@ -15,3 +15,15 @@ def test_many_memcached_connections_leave_room_for_redis_clients(start, io_threa
     finally:
         for client in clients:
             client.close()
+
+
+def test_a_killed_servers_snapshot_child_does_not_hold_the_door(start):
+    server = start()
+    redis = server.resp()
+    redis.config_set("rdb-key-save-delay", 1000000)  # the child lives until it sees that its parent is gone
+    redis.mset({f"k{i}": "x" for i in range(100)})
+    redis.bgsave()
+    server.kill()
+    server.restart()
+    with server.connect() as client:
+        assert client.talk(b"set k 0 0 1\r\nx\r\n") == b"STORED\r\n"

@@ -148,7 +148,8 @@ static void tell(struct fake_keyspace *fake, int db, struct span name, const cha
 }
 
 /* A key went from one place to another. The name of a ledger string has no flags, and none are kept for one. */
-static void tell_moved(struct fake_keyspace *fake, const char *verb, int from_db, struct span from, int to_db, struct span to)
+static void tell_moved(struct fake_keyspace *fake, const char *verb, int from_db, struct span from, int to_db,
+                       struct span to)
 {
     char event[32];
     struct item_key from_key = item_key_of(from), to_key = item_key_of(to);

@@ -1,9 +1,9 @@
 /* The keyspace in memory, for unit tests and fuzzing: struct keyspace_api as a server would keep it, and what RESP clients
  * and the engine itself do to the same keys, with the events that an engine delivers, in its order.
  *
- * It watches over its users: one key open at a time, no change through a key opened for reading, no key opened during a walk;
- * and a value's bytes are a block of their own that is freed when the key is changed or closed, so that the address sanitizer
- * sees who holds on to them. */
+ * It watches over its users: one key open at a time, no change through a key opened for reading, no key opened during a
+ * walk; and a value's bytes are a block of their own that is freed when the key is changed or closed, so that the address
+ * sanitizer sees who holds on to them. */
 #ifndef DIGLOT_TESTS_FAKE_KEYSPACE_H
 #define DIGLOT_TESTS_FAKE_KEYSPACE_H
 

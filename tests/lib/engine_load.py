@@ -109,7 +109,7 @@ class Writer(threading.Thread):
             self.items.pop(key, None)
         else:
             self.items[key] = after
-        if before is None or after is None or before.value != after.value or before.flags != after.flags:
+        if after is not before:  # a store of the same bytes renews the token, too
             self.tokens.pop(key, None)
 
     def possible_states(self):

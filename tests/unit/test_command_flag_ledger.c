@@ -532,6 +532,24 @@ static void test_lost_twice_at_once(void **state)
     assert_int_equal(flags_of(world, A2), 0);
 }
 
+/* A loss that a primary could not write down any more is the new primary's to write; back in office it looks anew. */
+static void test_lost_between_two_roles(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    world_set_writable(world, false);
+    fake_resp_expire(&world->fake, 0, ledger_of(world, A), WORLD_BEGIN_MS + 1000);
+    flag_ledger_set_role(world->ledger, false, false);
+    flag_ledger_set_role(world->ledger, true, true);
+    lose_ledger(world, A);
+    set(world, A2, 3);
+    sweep_all(world);
+    assert_int_equal(flags_of(world, A), MISS);
+    set(world, A, 7);
+    assert_int_equal(flags_of(world, A), 7);
+    assert_int_equal(flags_of(world, A2), 3);
+}
+
 /* A burst of events takes no memory for good. */
 static void test_burst(void **state)
 {
@@ -578,6 +596,7 @@ int main(void)
         TEST(test_replica),
         TEST(test_new_key_behind_the_sweep),
         TEST(test_lost_twice_at_once),
+        TEST(test_lost_between_two_roles),
         TEST(test_burst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

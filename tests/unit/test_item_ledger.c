@@ -108,6 +108,23 @@ static void test_hash_zero(void **state)
     buffer_deinit(&table);
 }
 
+/* A stranger's record without a hash is none. */
+static void test_record_without_a_hash(void **state)
+{
+    (void)state;
+    char bytes[LEDGER_RECORD_SIZE] = {0};
+    struct span table = span_of(bytes, sizeof bytes);
+    struct buffer rebuilt;
+    size_t offset;
+    bytes[8] = 7;
+    buffer_init(&rebuilt);
+    assert_true(ledger_place(table, 5, &offset));
+    assert_int_equal(offset, 0);
+    ledger_rebuild(table, &rebuilt);
+    for (size_t i = 0; i < buffer_size(&rebuilt); i++) assert_int_equal(buffer_content(&rebuilt).data[i], 0);
+    buffer_deinit(&rebuilt);
+}
+
 /* A search goes on behind a record that was freed, and its place is used again. */
 static void test_freed_records(void **state)
 {
@@ -251,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_hash_zero),        cmocka_unit_test(test_freed_records),
         cmocka_unit_test(test_full_table),       cmocka_unit_test(test_colliding_hashes),
         cmocka_unit_test(test_around_the_end),   cmocka_unit_test(test_churn_does_not_grow),
+        cmocka_unit_test(test_record_without_a_hash),
         cmocka_unit_test(test_clean_rebuild),    cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
