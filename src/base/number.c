@@ -72,8 +72,23 @@ static bool has_minus(struct span text)
     return false;
 }
 
+/* Plain digits, too few to overflow: nearly every number that comes. */
+static bool read_plain(struct span text, uint64_t *value)
+{
+    if (text.size == 0 || text.size > 18) return false;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
+        if (digit > 9) return false;
+        sum = sum * 10 + digit;
+    }
+    *value = sum;
+    return true;
+}
+
 bool number_parse_u64(struct span text, uint64_t *value)
 {
+    if (read_plain(text, value)) return true;
     bool is_minus;
     uint64_t magnitude;
     if (!read_integer(text, &is_minus, &magnitude)) {
@@ -101,6 +116,10 @@ bool number_parse_i64(struct span text, int64_t *value)
 {
     bool is_minus;
     uint64_t magnitude;
+    if (read_plain(text, &magnitude)) {
+        *value = (int64_t)magnitude;
+        return true;
+    }
     if (!read_integer(text, &is_minus, &magnitude) || magnitude > (uint64_t)INT64_MAX + is_minus) {
         return false;
     }

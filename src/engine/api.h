@@ -69,6 +69,7 @@ enum api_event_id {
     API_EVENT_FLUSH = 2,
     API_EVENT_LOADING = 3,
     API_EVENT_SHUTDOWN = 5,
+    API_EVENT_MODULES = 9,
     API_EVENT_SWAPDB = 11,
     API_EVENT_ASYNC_LOAD = 14,
     API_EVENT_LOOP = 15,
@@ -164,6 +165,8 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, SetExpire, (RedisModuleKey *, long long))                                                               \
     FUNCTION(int, SignalModifiedKey, (RedisModuleCtx *, RedisModuleString *))                                             \
     FUNCTION(int, NotifyKeyspaceEvent, (RedisModuleCtx *, int type, const char *event, RedisModuleString *key))           \
+    /* The classes that notify-keyspace-events tells clients; 0: none. */                                                 \
+    FUNCTION(int, GetNotifyKeyspaceEvents, (void))                                                                        \
     FUNCTION(int, SubscribeToKeyspaceEvents, (RedisModuleCtx *, int types, api_on_keyspace_event *))                      \
     FUNCTION(int, GetSelectedDb, (RedisModuleCtx *))                                                                      \
     FUNCTION(int, SelectDb, (RedisModuleCtx *, int))                                                                      \
@@ -178,6 +181,7 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, CallReplyType, (RedisModuleCallReply *))                                                                \
     FUNCTION(const char *, CallReplyStringPtr, (RedisModuleCallReply *, size_t *))                                        \
     FUNCTION(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply *, size_t))                             \
+    FUNCTION(size_t, CallReplyLength, (RedisModuleCallReply *))                                                           \
     FUNCTION(int, Replicate, (RedisModuleCtx *, const char *command, const char *format, ...))                            \
     /* True during CLIENT PAUSE WRITE and FAILOVER, when Replicate would abort the engine. */                             \
     FUNCTION(int, AvoidReplicaTraffic, (void))                                                                            \

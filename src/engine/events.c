@@ -175,6 +175,14 @@ static void on_shutdown(RedisModuleCtx *ctx, struct api_event event, uint64_t su
     if (engine) engine->on_shutdown(engine->owner);
 }
 
+/* Modules come and go; they may listen to events. */
+static void on_modules(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event, (void)subevent, (void)data;
+    struct engine *engine = engine_instance();
+    if (engine) engine->keyspace.has_met_modules = false;
+}
+
 static const struct {
     struct api_event event;
     api_on_server_event *callback;
@@ -182,7 +190,7 @@ static const struct {
     {{API_EVENT_LOOP, 1}, on_loop},       {{API_EVENT_FLUSH, 1}, on_flush},
     {{API_EVENT_SWAPDB, 1}, on_swap},     {{API_EVENT_LOADING, 1}, on_loading},
     {{API_EVENT_ASYNC_LOAD, 1}, on_async_load}, {{API_EVENT_ROLE, 1}, on_role},
-    {{API_EVENT_SHUTDOWN, 1}, on_shutdown},
+    {{API_EVENT_SHUTDOWN, 1}, on_shutdown}, {{API_EVENT_MODULES, 1}, on_modules},
 };
 
 bool engine_subscribe(RedisModuleCtx *ctx)

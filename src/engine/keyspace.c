@@ -38,11 +38,17 @@ static int64_t expiry_of_key(struct keyspace *keyspace)
     return api.GetAbsExpire(of(keyspace)->key);
 }
 
+/* Telling an event costs as much as a tenth of a write, even when nobody but us listens. */
+static void notify(struct engine_keyspace *ks, int event_class, const char *event)
+{
+    if (ks->is_heard) api.NotifyKeyspaceEvent(ks->ctx, event_class, event, ks->name);
+}
+
 /* What every change ends with, as the engine's own commands do it. */
 static void announce(struct engine_keyspace *ks, int event_class, const char *event)
 {
     api.SignalModifiedKey(ks->ctx, ks->name);
-    api.NotifyKeyspaceEvent(ks->ctx, event_class, event, ks->name);
+    notify(ks, event_class, event);
 }
 
 /* An existing string is overwritten in place, which keeps its LRU or LFU history; an empty value has no bytes to write to. */
@@ -73,7 +79,7 @@ static void store_value(struct keyspace *keyspace, struct span value, int64_t ex
     else
         api.Replicate(ks->ctx, "SET", "sb", ks->name, value.data, value.size);
     announce(ks, API_NOTIFY_STRING, event);
-    if (expires && strcmp(event, "set") == 0) api.NotifyKeyspaceEvent(ks->ctx, API_NOTIFY_GENERIC, "expire", ks->name);
+    if (expires && strcmp(event, "set") == 0) notify(ks, API_NOTIFY_GENERIC, "expire");
     ks->is_changing = false;
 }
 
@@ -212,8 +218,41 @@ void engine_keyspace_deinit(struct engine_keyspace *keyspace)
     keyspace->cursor = NULL;
 }
 
+/* Modules that are part of an engine and do not listen. */
+static bool is_part_of_engine(struct span module)
+{
+    return span_equal(module, SPAN("vectorset")) || span_equal(module, SPAN("lua"));
+}
+
+/* The name in one entry of MODULE LIST: "name", name, "ver", … */
+static struct span module_name(RedisModuleCallReply *entry)
+{
+    size_t size = 0;
+    RedisModuleCallReply *name = api.CallReplyArrayElement(entry, 1);
+    const char *text = name ? api.CallReplyStringPtr(name, &size) : NULL;
+    return span_of(text ? text : "", size);
+}
+
+/* With other modules every event is told, as they may listen. */
+static void meet_modules(struct engine_keyspace *keyspace, RedisModuleCtx *ctx)
+{
+    keyspace->has_met_modules = true;
+    keyspace->is_alone = false;
+    RedisModuleCallReply *modules = api.Call(ctx, "MODULE", "c", "LIST");
+    if (!modules) return;
+    size_t others = 0;
+    for (size_t i = 0; i < api.CallReplyLength(modules); i++) {
+        struct span name = module_name(api.CallReplyArrayElement(modules, i));
+        others += !span_equal(name, SPAN("diglot")) && !is_part_of_engine(name);
+    }
+    keyspace->is_alone = others == 0;
+    api.FreeCallReply(modules);
+}
+
 void engine_keyspace_enter(struct engine_keyspace *keyspace, RedisModuleCtx *ctx)
 {
+    if (!keyspace->has_met_modules) meet_modules(keyspace, ctx);
+    keyspace->is_heard = !keyspace->is_alone || api.GetNotifyKeyspaceEvents() != 0;
     keyspace->ctx = ctx;
     keyspace->entered_db = api.GetSelectedDb(ctx);
 }

@@ -14,6 +14,9 @@ struct engine_keyspace {
     int type;
     RedisModuleScanCursor *cursor;
     bool is_changing; /* the events that come now are of our own doing */
+    bool has_met_modules; /* is_alone is known; false again when modules come or go */
+    bool is_alone;        /* no other module may listen to events */
+    bool is_heard;    /* somebody may listen to events in this turn */
 };
 
 void engine_keyspace_init(struct engine_keyspace *keyspace);
