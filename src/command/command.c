@@ -18,6 +18,7 @@ static void open_item(struct command_context *context, struct span name, enum ke
 {
     item->key = item_key_of(name);
     item->flags = 0;
+    if (mode == KEYSPACE_WRITE) version_prefetch(context->versions, item->key.hash);
     bool flags_are_known = flag_ledger_read(context->ledger, context->db, &item->key, &item->flags);
     item->kind = context->keyspace->api->open(context->keyspace, context->db, name, mode);
     item->is_lost = item->kind == KEYSPACE_STRING && !flags_are_known;
@@ -245,7 +246,7 @@ static void execute_get(struct command_context *context, const struct request *r
     copy_value(context, result, values);
     result->status = RESULT_HIT;
     result->flags = item.flags;
-    result->number = version_current(context->versions, item.key.hash);
+    if (request->want_cas) result->number = version_current(context->versions, item.key.hash);
     if (touches)
         touch_item(context, &item, request->exptime);
     else

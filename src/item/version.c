@@ -24,6 +24,11 @@ void version_clock_deinit(struct version_clock *clock)
     clock->counters = NULL;
 }
 
+void version_prefetch(const struct version_clock *clock, uint64_t key_hash)
+{
+    __builtin_prefetch(counter_of(clock, key_hash), 1);
+}
+
 uint64_t version_current(const struct version_clock *clock, uint64_t key_hash)
 {
     uint64_t counter = *counter_of(clock, key_hash);

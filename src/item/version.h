@@ -24,6 +24,9 @@ struct version_clock {
 void version_clock_init(struct version_clock *clock, uint64_t start);
 void version_clock_deinit(struct version_clock *clock);
 
+/* Tells the processor that this key's counter is needed soon: the array is larger than its caches. */
+void version_prefetch(const struct version_clock *clock, uint64_t key_hash);
+
 /* The token of a key's present content. Never 0. */
 uint64_t version_current(const struct version_clock *clock, uint64_t key_hash);
 
