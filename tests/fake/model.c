@@ -168,7 +168,7 @@ void model_check(struct model *model)
 
 static struct result get(struct model *model, struct place place)
 {
-    struct request request = {.op = REQUEST_GET, .key = name_of(place.index)};
+    struct request request = {.op = REQUEST_GET, .key = name_of(place.index), .want_cas = true};
     model->world->context.db = place.db;
     note_settled(model);
     return world_execute(model->world, &request);

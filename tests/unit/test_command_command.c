@@ -54,7 +54,7 @@ static enum result_status cas(struct world *world, const char *key, const char *
 
 static struct result keyed(struct world *world, enum request_op op, const char *key, uint64_t operand, int64_t exptime)
 {
-    struct request request = {.op = op, .key = text(key), .operand = operand, .exptime = exptime};
+    struct request request = {.op = op, .key = text(key), .operand = operand, .exptime = exptime, .want_cas = true};
     return world_execute(world, &request);
 }
 
