@@ -363,7 +363,7 @@ static void step_delete(struct model *model)
     model->world->context.db = place.db;
     note_settled(model);
     CHECK(world_execute(model->world, &request).status == (is_visible ? RESULT_OK : RESULT_NOT_FOUND));
-    if (is_visible) put_item(model, item, (struct model_item){0});
+    if (is_string(model, item)) put_item(model, item, (struct model_item){0}); /* a lost one goes, too */
 }
 
 static void step_touch(struct model *model)

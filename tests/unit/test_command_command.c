@@ -585,10 +585,11 @@ static void test_lost_item_counts_as_absent(void **state)
     assert_int_equal(store(world, REQUEST_APPEND, "k", "v", 0, 0), RESULT_NOT_STORED);
     assert_int_equal(cas(world, "k", "v", 1), RESULT_NOT_FOUND);
     assert_int_equal(keyed(world, REQUEST_INCR, "k", 1, 0).status, RESULT_NOT_FOUND);
-    assert_int_equal(without_value(world, REQUEST_DELETE, "k"), RESULT_NOT_FOUND);
     assert_int_equal(keyed(world, REQUEST_TOUCH, "k", 0, 1).status, RESULT_NOT_FOUND);
     assert_int_equal(keyed(world, REQUEST_GAT, "k", 0, 1).status, RESULT_NOT_FOUND);
     assert_true(fake_holds(&world->fake, 0, SPAN("k"), SPAN("5")));
+    assert_int_equal(without_value(world, REQUEST_DELETE, "k"), RESULT_NOT_FOUND);
+    assert_false(fake_holds(&world->fake, 0, SPAN("k"), SPAN("5")));
     assert_int_equal(store(world, REQUEST_ADD, "k", "mine", 3, 0), RESULT_STORED);
     expect_item(world, "k", "mine", 3);
 }
