@@ -53,15 +53,10 @@ enum api_notify {
 
 enum api_context_flag {
     API_CONTEXT_PRIMARY = 1 << 2,
-    API_CONTEXT_REPLICA = 1 << 3,
-    API_CONTEXT_READONLY = 1 << 4,
     API_CONTEXT_CLUSTER = 1 << 5,
     API_CONTEXT_AOF = 1 << 6,
     API_CONTEXT_MAXMEMORY = 1 << 8,
     API_CONTEXT_EVICTS = 1 << 9, /* maxmemory is set and the policy may evict */
-    API_CONTEXT_OOM = 1 << 10,   /* used memory is above maxmemory */
-    API_CONTEXT_LOADING = 1 << 13,
-    API_CONTEXT_STALE = 1 << 14, /* a replica without its primary, replica-serve-stale-data no */
 };
 
 enum api_event_id {
@@ -141,7 +136,6 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, IsModuleNameBusy, (const char *name))                                                                   \
     FUNCTION(void, SetModuleOptions, (RedisModuleCtx *, int options))                                                     \
     FUNCTION(int, CreateCommand, (RedisModuleCtx *, const char *, api_command *, const char *flags, int, int, int))       \
-    FUNCTION(int, GetServerVersion, (void))                                                                               \
     /* Any thread; a NULL context is allowed. */                                                                          \
     FUNCTION(void, Log, (RedisModuleCtx *, const char *level, const char *format, ...))                                   \
     FUNCTION(int, GetContextFlags, (RedisModuleCtx *))                                                                    \
@@ -158,11 +152,9 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, StringTruncate, (RedisModuleKey *, size_t))                                                             \
     /* Delete and add: clears the expiry; replaces any type. */                                                           \
     FUNCTION(int, StringSet, (RedisModuleKey *, RedisModuleString *))                                                     \
-    FUNCTION(int, DeleteKey, (RedisModuleKey *))                                                                          \
     FUNCTION(int, UnlinkKey, (RedisModuleKey *))                                                                          \
     FUNCTION(long long, GetAbsExpire, (RedisModuleKey *))                                                                 \
     FUNCTION(int, SetAbsExpire, (RedisModuleKey *, long long))                                                            \
-    FUNCTION(int, SetExpire, (RedisModuleKey *, long long))                                                               \
     FUNCTION(int, SignalModifiedKey, (RedisModuleCtx *, RedisModuleString *))                                             \
     FUNCTION(int, NotifyKeyspaceEvent, (RedisModuleCtx *, int type, const char *event, RedisModuleString *key))           \
     /* The classes that notify-keyspace-events tells clients; 0: none. */                                                 \

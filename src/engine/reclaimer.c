@@ -25,7 +25,8 @@ void reclaimer_init(struct reclaimer *reclaimer)
     *reclaimer = (struct reclaimer){.descriptor = -1};
 }
 
-/* Nobody needs to be woken by the answer's descriptor itself: the loop looks after it (on_answer). */
+/* The loop's callback: an answer has come, or the end. An idle connection may be closed by the engine's timeout; one that
+ * is closed or refused in answer to a RESET would be so again. */
 static void on_answer(int descriptor, void *user_data, int mask)
 {
     (void)mask;
@@ -33,9 +34,10 @@ static void on_answer(int descriptor, void *user_data, int mask)
     char answer[256];
     ssize_t size = recv(descriptor, answer, sizeof answer, MSG_DONTWAIT);
     if (size < 0 && errno == EAGAIN) return;
+    bool was_waiting = reclaimer->is_waiting;
     reclaimer->is_waiting = false;
     if (size > 0 && answer[0] == '+') return;
-    reclaimer->avoids_socket = true; /* an error, or the end */
+    reclaimer->avoids_socket = was_waiting;
     reclaimer_deinit(reclaimer);
 }
 

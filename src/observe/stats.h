@@ -16,7 +16,6 @@ struct engine_facts {
     uint64_t keys;         /* in the items' database */
     uint64_t evicted_keys; /* since start */
     uint64_t expired_keys; /* since start */
-    const char *version;   /* "redis 7.0.15" */
 };
 
 struct stats_sources {
