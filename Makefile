@@ -71,8 +71,9 @@ fuzz: test-deps ## fuzz every target for SECONDS each (60)
 soak: test-deps ## SECONDS (600) of mixed load under ASan while clients come, go and misbehave
 	@SOAK_SECONDS=$(or $(SECONDS),600) scripts/run-tests soak
 
-bench: all $(out)/lg ## compare with memcached and plain Redis (ROUNDS, SECONDS, ARGS)
-	@scripts/install-packages $(run_packages) memcached python3
+bench: ## compare with memcached and plain Redis (ROUNDS, SECONDS, ARGS)
+	@scripts/install-packages $(build_packages) $(run_packages) memcached python3
+	@$(MAKE) all $(out)/lg
 	@/usr/bin/python3 bench/compare/compare.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 clean: ## remove build/

@@ -25,7 +25,8 @@ says() {
     [ "$1" = "$2" ] && echo "127.0.0.1:$1" || echo "127.0.0.1:$1 ($2 is taken)"
 }
 
-make -s -j"$(nproc)" deps all >&2
+make -s deps >&2
+make -s -j"$(nproc)" all >&2
 
 # The packages are installed by now: on a fresh machine that may have started a server on 6379.
 engine=${ENGINE:-redis-server}
