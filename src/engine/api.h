@@ -2,7 +2,7 @@
  * both answer. Only src/engine includes this file. Numbers are the engines' public ABI.
  *
  * The table of functions is the one mutable object of file scope in the program, together with the engine pointer in
- * events.c: the API has no user pointer in the callbacks that need them. It is written once, by api_bind. */
+ * engine.c: the API has no user pointer in the callbacks that need them. It is written once, by api_bind. */
 #ifndef DIGLOT_ENGINE_API_H
 #define DIGLOT_ENGINE_API_H
 

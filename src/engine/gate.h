@@ -34,7 +34,7 @@ struct gate {
 void gate_init(struct gate *gate);
 void gate_deinit(struct gate *gate);
 
-/* A turn begins: what was known is asked anew when the first write comes. */
+/* A turn begins: what was known is asked anew when it is needed. */
 void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx);
 
 /* Whether this request may be executed now; on GATE_REFUSE fills `result`. */
