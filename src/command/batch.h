@@ -31,6 +31,7 @@ struct batch {
     bool is_local;        /* no message needs the engine */
     struct buffer values; /* the bytes of values, referred to by the results' value_offset */
     struct message messages[BATCH_CAPACITY];
+    struct extras extras[BATCH_CAPACITY]; /* room for those of each message; its pages are untouched by classic requests */
 };
 
 struct batch *batch_new(void);
@@ -49,6 +50,12 @@ static inline bool batch_is_due(const struct batch *batch)
 {
     return batch->encoded < batch->count
            && (batch->encoded < batch->executed || request_is_local(batch->messages[batch->encoded].request.op));
+}
+
+/* Where the extras of the next message belong; the batch must not be full. */
+static inline struct extras *batch_extras(struct batch *batch)
+{
+    return &batch->extras[batch->count];
 }
 
 /* Appends a message with result PENDING and everything else zero; the batch must not be full. */

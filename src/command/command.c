@@ -11,13 +11,13 @@ struct item {
     struct item_key key;
     enum keyspace_kind kind; /* a string whose flags are lost counts as absent */
     bool is_lost;            /* such a string */
-    uint32_t flags;
+    struct item_flags flags;
 };
 
 static void open_item(struct command_context *context, struct span name, enum keyspace_mode mode, struct item *item)
 {
     item->key = item_key_of(name);
-    item->flags = 0;
+    item->flags = (struct item_flags){0};
     if (mode == KEYSPACE_WRITE) version_prefetch(context->versions, item->key.hash);
     bool flags_are_known = flag_ledger_read(context->ledger, context->db, &item->key, &item->flags);
     item->kind = context->keyspace->api->open(context->keyspace, context->db, name, mode);
@@ -32,7 +32,7 @@ static void close_item(struct command_context *context)
 
 /* Stores the item anew, which ends its command: value, expiry, flags and token change together. */
 static void store_item(struct command_context *context, const struct item *item, struct span value, int64_t expiry,
-                       uint32_t flags, const char *event)
+                       struct item_flags flags, const char *event)
 {
     context->keyspace->api->store(context->keyspace, value, expiry, event);
     close_item(context);
@@ -45,7 +45,7 @@ static void remove_item(struct command_context *context, const struct item *item
     context->keyspace->api->remove(context->keyspace);
     close_item(context);
     version_advance(context->versions, item->key.hash);
-    flag_ledger_write(context->ledger, context->db, &item->key, 0);
+    flag_ledger_write(context->ledger, context->db, &item->key, (struct item_flags){0});
 }
 
 /* A storage command whose condition holds. memcached answers STORED to an item that has already expired, too. */
@@ -54,7 +54,7 @@ static enum result_status store_request(struct command_context *context, const s
 {
     int64_t expiry = expiry_from_exptime(request->exptime, context->now_ms);
     if (!expiry_has_passed(expiry, context->now_ms))
-        store_item(context, item, request->value, expiry, request->flags, "set");
+        store_item(context, item, request->value, expiry, (struct item_flags){request->flags, 0}, "set");
     else if (item->kind != KEYSPACE_ABSENT)
         remove_item(context, item);
     else
@@ -114,7 +114,7 @@ static void execute_join(struct command_context *context, struct item *item, con
     }
     bool appends = request->op == REQUEST_APPEND;
     struct span present = context->keyspace->api->value(context->keyspace);
-    size_t size = item_size(request->key.size, item->flags, present.size + request->value.size);
+    size_t size = item_size(request->key.size, item->flags.flags, present.size + request->value.size);
     if (size > (size_t)option_get(context->options, max_item_size)) {
         result->status = refuse_item(context, RESULT_TOO_LARGE);
         return;
@@ -216,8 +216,8 @@ static void execute_set_too_large(struct command_context *context, struct item *
 static void copy_value(struct command_context *context, struct result *result, struct buffer *values)
 {
     struct span value = context->keyspace->api->value(context->keyspace);
-    result->value_offset = buffer_size(values);
-    result->value_size = value.size;
+    result->value_offset = (uint32_t)buffer_size(values);
+    result->value_size = (uint32_t)value.size;
     buffer_append(values, value);
 }
 
@@ -245,7 +245,7 @@ static void execute_get(struct command_context *context, const struct request *r
     }
     copy_value(context, result, values);
     result->status = RESULT_HIT;
-    result->flags = item.flags;
+    result->flags = item.flags.flags;
     if (request->want_cas) result->number = version_current(context->versions, item.key.hash);
     if (touches)
         touch_item(context, &item, request->exptime);
@@ -295,9 +295,9 @@ static void execute_stats(struct command_context *context, const struct request 
     }
     struct engine_facts facts = {0};
     context->keyspace->api->facts(context->keyspace, &facts);
-    result->value_offset = buffer_size(values);
+    result->value_offset = (uint32_t)buffer_size(values);
     bool is_known = stats_render(context->stats, &facts, request->text, context->now_ms, values);
-    result->value_size = buffer_size(values) - result->value_offset;
+    result->value_size = (uint32_t)buffer_size(values) - result->value_offset;
     result->status = is_known ? RESULT_STATS : RESULT_NOT_FOUND;
 }
 

@@ -187,7 +187,7 @@ void ledger_write_record(struct flag_ledger *ledger, struct item_place place, ui
     api->close(ledger->keyspace);
 }
 
-bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t *flags)
+bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags *flags)
 {
     struct item_place place = {db, key->slot, key->hash};
     if (ledger->note_count > 0) {
@@ -196,14 +196,14 @@ bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key 
     }
     struct ledger_record record;
     bool is_known = ledger_read_record(ledger, place, &record);
-    *flags = record.flags;
+    *flags = (struct item_flags){record.flags, record.marks & (LEDGER_STALE | LEDGER_WON)};
     return is_known;
 }
 
-void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t flags)
+void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags flags)
 {
     flag_ledger_settle(ledger);
-    ledger_write_record(ledger, (struct item_place){db, key->slot, key->hash}, flags, 0);
+    ledger_write_record(ledger, (struct item_place){db, key->slot, key->hash}, flags.flags, flags.marks);
 }
 
 /* The first record of a new ledger tells that the one before was lost. */

@@ -26,11 +26,17 @@ bool flag_ledger_has_notes(const struct flag_ledger *ledger);
 /* True when settling or sweeping has something to do. */
 bool flag_ledger_has_work(const struct flag_ledger *ledger);
 
-/* The flags of an item, if it exists. False: they are lost, and the item must answer as a miss. No key may be open. */
-bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t *flags);
+/* What the ledger keeps of an item. All zero for most. */
+struct item_flags {
+    uint32_t flags; /* the client's */
+    uint32_t marks; /* LEDGER_STALE, LEDGER_WON (item/ledger.h) */
+};
 
-/* The item was written anew with these flags, or removed (flags 0). Must be writable; no key may be open. */
-void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, uint32_t flags);
+/* The flags of an item, if it exists. False: they are lost, and the item must answer as a miss. No key may be open. */
+bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags *flags);
+
+/* The item was written anew with these flags, or removed (all zero). Must be writable; no key may be open. */
+void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags flags);
 
 /* Does what events left to be done, as far as it may be written. No key may be open. */
 void flag_ledger_settle(struct flag_ledger *ledger);

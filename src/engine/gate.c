@@ -110,7 +110,7 @@ static bool needs_memory(enum request_op op)
 
 static const struct gate_answer *answer_for(struct gate *gate, enum request_op op)
 {
-    if (op == REQUEST_STATS) return NULL;
+    if (request_is_on_server(op)) return NULL;
     if (!request_writes(op)) return find_answer(gate, &gate->reads, check_reads);
     const struct gate_answer *writes = find_answer(gate, &gate->writes, check_writes);
     if (writes->verdict != GATE_OPEN || !needs_memory(op)) return writes;

@@ -5,6 +5,23 @@
 
 #include "wire/ascii.h"
 
+/* A protocol that a connection may speak. */
+struct dialect {
+    enum decode_status (*decode)(struct span input, const struct decode_limits *limits, struct extras *extras,
+                                 struct decoded *decoded);
+    void (*encode)(const struct request *request, const struct result *result, struct span values, struct buffer *output);
+    bool has_lines; /* requests end, or begin, with a line */
+};
+
+static const struct dialect ascii = {ascii_decode, ascii_encode, true};
+
+/* The first byte of a connection decides what it speaks. */
+static const struct dialect *detect_dialect(char first)
+{
+    (void)first;
+    return &ascii;
+}
+
 void session_init(struct session *session, const struct options *options, struct counters *counters)
 {
     *session = (struct session){.options = options, .counters = counters};
@@ -37,23 +54,29 @@ static void cut_get(struct session *session, struct batch *batch)
     }
 }
 
-static void accept_request(struct session *session, const struct ascii_decoded *decoded, struct batch *batch)
+static void add_request(struct session *session, const struct decoded *decoded, struct batch *batch)
+{
+    if (decoded->request.op == REQUEST_GET || decoded->request.op == REQUEST_GAT) {
+        if (decoded->keys.size > 0) {
+            session->get = decoded->request;
+            session->get_keys = decoded->keys;
+            cut_get(session, batch);
+            return;
+        }
+    }
+    batch_add(batch)->request = decoded->request;
+}
+
+static void accept_request(struct session *session, const struct decoded *decoded, struct batch *batch)
 {
     session->swallow = decoded->swallow;
     if (decoded->swallow > 0 && decoded->request.op == REQUEST_REPLY) {
         counter_add(session->counters, COUNTER_STORE_TOO_LARGE, 1);
     }
-    if (decoded->request.op == REQUEST_QUIT) {
-        session->is_closing = true;
-        return;
+    session->is_closing = decoded->closes || decoded->request.op == REQUEST_QUIT;
+    if (decoded->request.op != REQUEST_QUIT) {
+        add_request(session, decoded, batch);
     }
-    if (decoded->request.op == REQUEST_GET || decoded->request.op == REQUEST_GAT) {
-        session->get = decoded->request;
-        session->get_keys = decoded->keys;
-        cut_get(session, batch);
-        return;
-    }
-    batch_add(batch)->request = decoded->request;
 }
 
 /* True when the input has only grown by more of a line that did not end before, so that decoding it again could not
@@ -82,24 +105,29 @@ static void remember_partial(struct session *session, struct span input)
 }
 
 /* Takes one request off the input; false when there is none. */
-static bool decode_request(struct session *session, const struct ascii_limits *limits, struct buffer *input,
+static bool decode_request(struct session *session, const struct decode_limits *limits, struct buffer *input,
                            struct batch *batch)
 {
     swallow_input(session, input);
     if (session->is_closing || buffer_size(input) == 0 || is_still_lineless(session, buffer_content(input))) {
         return false;
     }
-    struct ascii_decoded decoded;
-    switch (ascii_decode(buffer_content(input), limits, &decoded)) {
-    case ASCII_REQUEST:
+    if (session->dialect == NULL) {
+        session->dialect = detect_dialect(buffer_content(input).data[0]);
+    }
+    struct decoded decoded;
+    switch (session->dialect->decode(buffer_content(input), limits, batch_extras(batch), &decoded)) {
+    case DECODE_REQUEST:
         buffer_consume(input, decoded.consumed);
         accept_request(session, &decoded, batch);
         return true;
-    case ASCII_CLOSE:
+    case DECODE_CLOSE:
         session->is_closing = true;
         return false;
-    case ASCII_PARTIAL:
-        remember_partial(session, buffer_content(input));
+    case DECODE_PARTIAL:
+        if (session->dialect->has_lines) {
+            remember_partial(session, buffer_content(input));
+        }
         return false;
     }
     return false;
@@ -118,7 +146,7 @@ static bool is_all_local(const struct batch *batch)
 enum session_verdict session_decode(struct session *session, struct buffer *input, struct batch *batch)
 {
     CHECK(batch->count == 0);
-    const struct ascii_limits limits = {.max_item_size = (size_t)option_get(session->options, max_item_size)};
+    const struct decode_limits limits = {.max_item_size = (size_t)option_get(session->options, max_item_size)};
     if (session->in_get) {
         cut_get(session, batch);
     }
@@ -136,7 +164,7 @@ bool session_encode(struct session *session, struct batch *batch, struct buffer 
     const struct span values = batch->values.data != NULL ? buffer_content(&batch->values) : SPAN("");
     while (batch_is_due(batch) && buffer_size(output) < limit) {
         const struct message *message = &batch->messages[batch->encoded];
-        ascii_encode(&message->request, &message->result, values, output);
+        session->dialect->encode(&message->request, &message->result, values, output);
         batch->encoded++;
     }
     return !(session->is_closing && batch->encoded == batch->count);

@@ -10,8 +10,11 @@
 #include "config/options.h"
 #include "observe/counters.h"
 
+struct dialect;
+
 struct session {
     const struct options *options;
+    const struct dialect *dialect; /* NULL before the first byte */
     struct counters *counters; /* of the thread that turns this session */
     size_t swallow;            /* bytes of a refused value still to be skipped */
     size_t lineless;           /* bytes at the input's beginning that are known to hold no line end */

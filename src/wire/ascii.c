@@ -56,10 +56,10 @@ static const struct ascii_command *find_command(struct span name)
     return NULL;
 }
 
-enum ascii_status ascii_reply(struct ascii_decoded *decoded, struct span text)
+enum decode_status ascii_reply(struct decoded *decoded, struct span text)
 {
     decoded->request = (struct request){.op = REQUEST_REPLY, .quiet = decoded->request.quiet, .text = text};
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
 bool ascii_says_noreply(const struct ascii_line *line)
@@ -132,18 +132,18 @@ static bool has_own_letter(struct span name)
     return memchr("gsacidt", name.data[0], 7) != NULL || (name.data[0] == 'm' && name.size == 2);
 }
 
-static enum ascii_status decode_unknown(struct ascii_line *line, struct ascii_decoded *decoded)
+static enum decode_status decode_unknown(struct ascii_line *line, struct decoded *decoded)
 {
     struct span name = line->words[0];
     split_arguments(line);
     if (name.size >= 2 && !has_own_letter(name) && span_starts_with(line->words[line->count - 1], SPAN("HTTP/"))) {
-        return ASCII_CLOSE;
+        return DECODE_CLOSE;
     }
     return ascii_reply(decoded, ASCII_ERROR);
 }
 
-static enum ascii_status decode_command(const struct ascii_command *command, struct ascii_line *line,
-                                        const struct ascii_limits *limits, struct ascii_decoded *decoded)
+static enum decode_status decode_command(const struct ascii_command *command, struct ascii_line *line,
+                                        const struct decode_limits *limits, struct decoded *decoded)
 {
     decoded->request.op = command->op;
     decoded->request.want_cas = command->want_cas;
@@ -156,8 +156,8 @@ static enum ascii_status decode_command(const struct ascii_command *command, str
     return command->decode(command, line, limits, decoded);
 }
 
-static enum ascii_status decode_line(struct span text, struct span behind, const struct ascii_limits *limits,
-                                     struct ascii_decoded *decoded)
+static enum decode_status decode_line(struct span text, struct span behind, const struct decode_limits *limits,
+                                     struct decoded *decoded)
 {
     struct ascii_line line;
     line.arguments = text;
@@ -178,12 +178,12 @@ static bool is_long_get(struct span text)
            (span_starts_with(command, SPAN("get ")) || span_starts_with(command, SPAN("gets ")));
 }
 
-static enum ascii_status wait_for_line(struct span input)
+static enum decode_status wait_for_line(struct span input)
 {
     if (input.size <= ASCII_LINE_MAX) {
-        return ASCII_PARTIAL;
+        return DECODE_PARTIAL;
     }
-    return input.size <= ASCII_GET_LINE_MAX && is_long_get(input) ? ASCII_PARTIAL : ASCII_CLOSE;
+    return input.size <= ASCII_GET_LINE_MAX && is_long_get(input) ? DECODE_PARTIAL : DECODE_CLOSE;
 }
 
 /* The line without its end. A CR that stands alone in it stays, and so the line is no command either way. */
@@ -198,7 +198,8 @@ static struct span line_text(const char *start, const char *newline)
     return span_of(start, nul != NULL ? (size_t)(nul - start) : size);
 }
 
-enum ascii_status ascii_decode(struct span input, const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode(struct span input, const struct decode_limits *limits, struct extras *extras,
+                                struct decoded *decoded)
 {
     const char *newline = input.size > 0 ? memchr(input.data, '\n', input.size) : NULL;
     if (newline == NULL) {
@@ -206,8 +207,8 @@ enum ascii_status ascii_decode(struct span input, const struct ascii_limits *lim
     }
     size_t consumed = (size_t)(newline - input.data) + 1;
     if (consumed > ASCII_WHOLE_LINE_MAX && (consumed > ASCII_GET_LINE_MAX || !is_long_get(input))) {
-        return ASCII_CLOSE;
+        return DECODE_CLOSE;
     }
-    *decoded = (struct ascii_decoded){.consumed = consumed};
+    *decoded = (struct decoded){.extras = extras, .consumed = consumed};
     return decode_line(line_text(input.data, newline), span_skip(input, consumed), limits, decoded);
 }

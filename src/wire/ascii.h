@@ -5,9 +5,9 @@
 #define DIGLOT_WIRE_ASCII_H
 
 #include "base/buffer.h"
-#include "wire/message.h"
+#include "wire/decode.h"
 
-#define ASCII_KEY_MAX 250
+#define ASCII_KEY_MAX ITEM_KEY_MAX
 /* A line that goes on for longer without a newline closes the connection, unless it is a get. */
 #define ASCII_LINE_MAX 2048
 /* The same for get and gets (gat not among them), where memcached has no bound. */
@@ -15,28 +15,10 @@
 /* A line that is there with its newline is decoded up to this size, get and gets up to theirs. */
 #define ASCII_WHOLE_LINE_MAX (16 * 1024)
 
-struct ascii_limits {
-    size_t max_item_size; /* bytes, counted as memcached counts an item (wire/size.h) */
-};
-
-enum ascii_status {
-    ASCII_PARTIAL, /* more bytes are needed; nothing was consumed */
-    ASCII_REQUEST, /* `consumed` bytes made one request */
-    ASCII_CLOSE,   /* the peer must be dropped without an answer */
-};
-
-struct ascii_decoded {
-    struct request request;
-    size_t consumed; /* bytes of the input that this request took */
-    size_t swallow;  /* bytes behind them that the session must skip, now or when they come */
-    /* get, gets, gat, gats: all keys, as they stood in the line; every one is checked. request.key is not set.
-     * Walk them with ascii_next_key; the request of the last one has ends_reply set by the session. */
-    struct span keys;
-};
-
 /* Decodes the first request of `input`. A storage request is PARTIAL until its whole value is there. *decoded is set for
- * ASCII_REQUEST alone; its spans point into `input` or to static text. */
-enum ascii_status ascii_decode(struct span input, const struct ascii_limits *limits, struct ascii_decoded *decoded);
+ * DECODE_REQUEST alone; its spans point into `input`, into `extras`, or to static text. */
+enum decode_status ascii_decode(struct span input, const struct decode_limits *limits, struct extras *extras,
+                                struct decoded *decoded);
 
 /* Moves the first key from *keys to *key; false when none is left. */
 bool ascii_next_key(struct span *keys, struct span *key);

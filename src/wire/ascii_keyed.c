@@ -19,8 +19,8 @@ static bool are_keys_valid(struct span keys, size_t *count)
     return true;
 }
 
-enum ascii_status ascii_decode_get(const struct ascii_command *command, const struct ascii_line *line,
-                                   const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_get(const struct ascii_command *command, const struct ascii_line *line,
+                                   const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -33,11 +33,11 @@ enum ascii_status ascii_decode_get(const struct ascii_command *command, const st
     }
     decoded->request.op = REQUEST_GET;
     decoded->keys = line->arguments;
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
-enum ascii_status ascii_decode_gat(const struct ascii_command *command, const struct ascii_line *line,
-                                   const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_gat(const struct ascii_command *command, const struct ascii_line *line,
+                                   const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -60,7 +60,7 @@ enum ascii_status ascii_decode_gat(const struct ascii_command *command, const st
     decoded->request.op = REQUEST_GAT;
     decoded->request.exptime = exptime;
     decoded->keys = keys;
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
 /* Takes `noreply` and the key off the line. */
@@ -86,32 +86,32 @@ static bool read_storage_line(const struct ascii_line *line, struct request *req
 }
 
 /* The value is refused before it has come. A set still removes the old one: a stale value is worse than none. */
-static enum ascii_status refuse_value(struct ascii_decoded *decoded, size_t value_size)
+static enum decode_status refuse_value(struct decoded *decoded, size_t value_size)
 {
     decoded->swallow = value_size + LINE_END.size;
     if (decoded->request.op == REQUEST_SET) {
         decoded->request.op = REQUEST_SET_TOO_LARGE;
-        return ASCII_REQUEST;
+        return DECODE_REQUEST;
     }
     return ascii_reply(decoded, SPAN("SERVER_ERROR object too large for cache"));
 }
 
-static enum ascii_status read_value(struct span behind, size_t value_size, struct ascii_decoded *decoded)
+static enum decode_status read_value(struct span behind, size_t value_size, struct decoded *decoded)
 {
     size_t needed = value_size + LINE_END.size;
     if (behind.size < needed) {
-        return ASCII_PARTIAL;
+        return DECODE_PARTIAL;
     }
     decoded->consumed += needed;
     if (memcmp(behind.data + value_size, LINE_END.data, LINE_END.size) != 0) {
         return ascii_reply(decoded, SPAN("CLIENT_ERROR bad data chunk"));
     }
     decoded->request.value = span_of(behind.data, value_size);
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
-enum ascii_status ascii_decode_storage(const struct ascii_command *command, const struct ascii_line *line,
-                                       const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_storage(const struct ascii_command *command, const struct ascii_line *line,
+                                       const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     struct request *request = &decoded->request;
@@ -126,8 +126,8 @@ enum ascii_status ascii_decode_storage(const struct ascii_command *command, cons
     return read_value(line->behind, value_size, decoded);
 }
 
-enum ascii_status ascii_decode_arithmetic(const struct ascii_command *command, const struct ascii_line *line,
-                                          const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_arithmetic(const struct ascii_command *command, const struct ascii_line *line,
+                                          const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -137,7 +137,7 @@ enum ascii_status ascii_decode_arithmetic(const struct ascii_command *command, c
     if (!number_parse_u64(line->words[2], &decoded->request.operand)) {
         return ascii_reply(decoded, SPAN("CLIENT_ERROR invalid numeric delta argument"));
     }
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
 /* Old clients send a time behind the key; only 0 is let through. */
@@ -154,8 +154,8 @@ static bool is_delete_valid(const struct ascii_line *line, bool quiet)
     }
 }
 
-enum ascii_status ascii_decode_delete(const struct ascii_command *command, const struct ascii_line *line,
-                                      const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_delete(const struct ascii_command *command, const struct ascii_line *line,
+                                      const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -166,11 +166,11 @@ enum ascii_status ascii_decode_delete(const struct ascii_command *command, const
     if (!is_delete_valid(line, request->quiet)) {
         return ascii_reply(decoded, SPAN("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"));
     }
-    return request->key.size <= ASCII_KEY_MAX ? ASCII_REQUEST : ascii_reply(decoded, ASCII_BAD_FORMAT);
+    return request->key.size <= ASCII_KEY_MAX ? DECODE_REQUEST : ascii_reply(decoded, ASCII_BAD_FORMAT);
 }
 
-enum ascii_status ascii_decode_touch(const struct ascii_command *command, const struct ascii_line *line,
-                                     const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_touch(const struct ascii_command *command, const struct ascii_line *line,
+                                     const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -183,5 +183,5 @@ enum ascii_status ascii_decode_touch(const struct ascii_command *command, const 
         return ascii_reply(decoded, ASCII_BAD_EXPTIME);
     }
     decoded->request.exptime = exptime;
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }

@@ -19,8 +19,8 @@ struct ascii_line {
 
 struct ascii_command;
 
-typedef enum ascii_status ascii_decoder(const struct ascii_command *command, const struct ascii_line *line,
-                                        const struct ascii_limits *limits, struct ascii_decoded *decoded);
+typedef enum decode_status ascii_decoder(const struct ascii_command *command, const struct ascii_line *line,
+                                        const struct decode_limits *limits, struct decoded *decoded);
 
 struct ascii_command {
     struct span name;
@@ -42,7 +42,7 @@ ascii_decoder ascii_decode_fixed, ascii_decode_quit, ascii_decode_flush_all, asc
 ascii_decoder ascii_decode_slabs, ascii_decode_lru, ascii_decode_lru_crawler;
 
 /* Makes the request one that is answered with `text`; of what was read before only `quiet` stays. */
-enum ascii_status ascii_reply(struct ascii_decoded *decoded, struct span text);
+enum decode_status ascii_reply(struct decoded *decoded, struct span text);
 
 /* Whether the last word is "noreply": from here on nothing is answered, errors included. */
 bool ascii_says_noreply(const struct ascii_line *line);

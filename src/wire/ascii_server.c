@@ -6,26 +6,26 @@
 #define MEMLIMIT_LEAST 8
 #define MEMLIMIT_MOST 1000000000
 
-enum ascii_status ascii_decode_fixed(const struct ascii_command *command, const struct ascii_line *line,
-                                     const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_fixed(const struct ascii_command *command, const struct ascii_line *line,
+                                     const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)line;
     (void)limits;
     return ascii_reply(decoded, command->text);
 }
 
-enum ascii_status ascii_decode_quit(const struct ascii_command *command, const struct ascii_line *line,
-                                    const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_quit(const struct ascii_command *command, const struct ascii_line *line,
+                                    const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)line;
     (void)limits;
     decoded->request.op = REQUEST_QUIT;
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
-enum ascii_status ascii_decode_flush_all(const struct ascii_command *command, const struct ascii_line *line,
-                                         const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_flush_all(const struct ascii_command *command, const struct ascii_line *line,
+                                         const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -38,7 +38,7 @@ enum ascii_status ascii_decode_flush_all(const struct ascii_command *command, co
         return ascii_reply(decoded, ASCII_BAD_EXPTIME);
     }
     request->exptime = delay;
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
 /* Statistics by key prefix are not kept: switching them off succeeds, and there is nothing to dump. */
@@ -57,8 +57,8 @@ static struct span stats_detail_reply(const struct ascii_line *line)
     return SPAN("CLIENT_ERROR usage: stats detail on|off|dump");
 }
 
-enum ascii_status ascii_decode_stats(const struct ascii_command *command, const struct ascii_line *line,
-                                     const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_stats(const struct ascii_command *command, const struct ascii_line *line,
+                                     const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -71,12 +71,12 @@ enum ascii_status ascii_decode_stats(const struct ascii_command *command, const 
     }
     decoded->request.op = REQUEST_STATS;
     decoded->request.text = group;
-    return ASCII_REQUEST;
+    return DECODE_REQUEST;
 }
 
 /* The engine's log has a level of its own, so the number is only checked. */
-enum ascii_status ascii_decode_verbosity(const struct ascii_command *command, const struct ascii_line *line,
-                                         const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_verbosity(const struct ascii_command *command, const struct ascii_line *line,
+                                         const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -101,8 +101,8 @@ static struct span memlimit_reply(struct span text)
     return SPAN("MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust");
 }
 
-enum ascii_status ascii_decode_memlimit(const struct ascii_command *command, const struct ascii_line *line,
-                                        const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_memlimit(const struct ascii_command *command, const struct ascii_line *line,
+                                        const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;

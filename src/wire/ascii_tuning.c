@@ -37,8 +37,8 @@ static struct span automove_reply(const struct ascii_line *line)
     return level <= AUTOMOVE_MAX ? ASCII_OK : ASCII_ERROR;
 }
 
-enum ascii_status ascii_decode_slabs(const struct ascii_command *command, const struct ascii_line *line,
-                                     const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_slabs(const struct ascii_command *command, const struct ascii_line *line,
+                                     const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -84,8 +84,8 @@ static struct span lru_reply(const struct ascii_line *line)
     return ASCII_ERROR;
 }
 
-enum ascii_status ascii_decode_lru(const struct ascii_command *command, const struct ascii_line *line,
-                                   const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_lru(const struct ascii_command *command, const struct ascii_line *line,
+                                   const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
@@ -157,8 +157,8 @@ static struct span lru_crawler_reply(const struct ascii_line *line)
     return is_word(line, 1, SPAN("sleep")) ? crawler_sleep_reply(line->words[2]) : ASCII_ERROR;
 }
 
-enum ascii_status ascii_decode_lru_crawler(const struct ascii_command *command, const struct ascii_line *line,
-                                           const struct ascii_limits *limits, struct ascii_decoded *decoded)
+enum decode_status ascii_decode_lru_crawler(const struct ascii_command *command, const struct ascii_line *line,
+                                           const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;

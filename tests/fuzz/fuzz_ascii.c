@@ -14,7 +14,7 @@ static bool lies_in(struct span part, struct span whole)
     return part.size == 0 || (part.data >= whole.data && part.data + part.size <= whole.data + whole.size);
 }
 
-static void check_keys(const struct ascii_decoded *decoded)
+static void check_keys(const struct decoded *decoded)
 {
     struct span keys = decoded->keys;
     struct span key;
@@ -32,7 +32,7 @@ static bool is_storage(enum request_op op)
     return op >= REQUEST_SET && op <= REQUEST_CAS;
 }
 
-static void check_request(const struct ascii_decoded *decoded, struct span input)
+static void check_request(const struct decoded *decoded, struct span input)
 {
     const struct request *request = &decoded->request;
     REQUIRE(decoded->consumed > 0 && decoded->consumed <= input.size);
@@ -66,7 +66,7 @@ static void encode(const struct request *request, const struct result *result, s
     REQUIRE(after == before || memcmp(buffer_content(replies).data + after - 2, "\r\n", 2) == 0);
 }
 
-static void answer_get(const struct ascii_decoded *decoded, struct buffer *replies)
+static void answer_get(const struct decoded *decoded, struct buffer *replies)
 {
     static const enum result_status statuses[] = {RESULT_HIT, RESULT_NOT_FOUND, RESULT_REFUSED, RESULT_OUT_OF_MEMORY};
     struct request request = decoded->request;
@@ -83,7 +83,7 @@ static void answer_get(const struct ascii_decoded *decoded, struct buffer *repli
 }
 
 /* Any result that command/ could come to, chosen by the request's own bytes, so that it does not depend on the split. */
-static void answer(const struct ascii_decoded *decoded, struct buffer *replies)
+static void answer(const struct decoded *decoded, struct buffer *replies)
 {
     static const enum result_status statuses[] = {
         RESULT_OK,          RESULT_NUMBER,    RESULT_STORED,        RESULT_NOT_STORED,  RESULT_EXISTS,  RESULT_NOT_FOUND,
@@ -115,7 +115,7 @@ struct conversation {
 
 /* Works off what there is of the input, as a session does. The bytes lie in memory of their own, so that a read beyond
  * them is seen. */
-static void feed(struct conversation *conversation, struct span input, const struct ascii_limits *limits)
+static void feed(struct conversation *conversation, struct span input, const struct decode_limits *limits)
 {
     size_t size = input.size - conversation->taken;
     char *copy = malloc(size > 0 ? size : 1);
@@ -126,17 +126,18 @@ static void feed(struct conversation *conversation, struct span input, const str
         size_t skipped = conversation->swallow < rest.size ? conversation->swallow : rest.size;
         rest = span_skip(rest, skipped);
         conversation->swallow -= skipped;
-        struct ascii_decoded decoded;
-        enum ascii_status status = ascii_decode(rest, limits, &decoded);
-        if (status == ASCII_REQUEST) {
+        struct decoded decoded;
+        struct extras extras;
+        enum decode_status status = ascii_decode(rest, limits, &extras, &decoded);
+        if (status == DECODE_REQUEST) {
             check_request(&decoded, rest);
             answer(&decoded, &conversation->replies);
             rest = span_skip(rest, decoded.consumed);
             conversation->swallow = decoded.swallow;
-        } else if (status == ASCII_PARTIAL) {
+        } else if (status == DECODE_PARTIAL) {
             break;
         }
-        conversation->is_closed = status == ASCII_CLOSE || decoded.request.op == REQUEST_QUIT;
+        conversation->is_closed = status == DECODE_CLOSE || decoded.request.op == REQUEST_QUIT;
     }
     conversation->taken = input.size - rest.size;
     free(copy);
@@ -148,7 +149,7 @@ static bool may_give_up(struct span input, size_t taken)
     return input.size - taken > ASCII_LINE_MAX;
 }
 
-static void check_split(struct span input, size_t split, const struct ascii_limits *limits)
+static void check_split(struct span input, size_t split, const struct decode_limits *limits)
 {
     struct conversation whole = {.taken = 0};
     struct conversation parts = {.taken = 0};
@@ -177,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct ascii_limits limits = {.max_item_size = size % 2 == 0 ? 1024 * 1024 : 100};
+    const struct decode_limits limits = {.max_item_size = size % 2 == 0 ? 1024 * 1024 : 100};
     struct span input = span_of(data, size);
     if (size > EVERY_SPLIT_MAX) {
         check_split(input, some_split(data, size), &limits);

@@ -18,11 +18,12 @@
 #define BAD_DELETE "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"
 #define TOO_LARGE "SERVER_ERROR object too large for cache"
 
-static const struct ascii_limits limits = {.max_item_size = 1024 * 1024};
+static const struct decode_limits limits = {.max_item_size = 1024 * 1024};
 
-static enum ascii_status decode(struct span input, struct ascii_decoded *decoded)
+static enum decode_status decode(struct span input, struct decoded *decoded)
 {
-    return ascii_decode(input, &limits, decoded);
+    static struct extras extras;
+    return ascii_decode(input, &limits, &extras, decoded);
 }
 
 static void assert_span(struct span span, const char *expected)
@@ -34,8 +35,8 @@ static void assert_span(struct span span, const char *expected)
 /* One request that takes the whole input. */
 static struct request decode_whole(struct span input)
 {
-    struct ascii_decoded decoded;
-    assert_int_equal(decode(input, &decoded), ASCII_REQUEST);
+    struct decoded decoded;
+    assert_int_equal(decode(input, &decoded), DECODE_REQUEST);
     assert_int_equal(decoded.consumed, input.size);
     assert_int_equal(decoded.swallow, 0);
     return decoded.request;
@@ -85,9 +86,9 @@ static void test_get(void **state)
         {SPAN("gats 4294967297 a\r\n"), REQUEST_GAT, true, 1, {"a"}},
     };
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
-        struct ascii_decoded decoded;
+        struct decoded decoded;
         struct span key;
-        assert_int_equal(decode(samples[i].line, &decoded), ASCII_REQUEST);
+        assert_int_equal(decode(samples[i].line, &decoded), DECODE_REQUEST);
         assert_int_equal(decoded.consumed, samples[i].line.size);
         assert_int_equal(decoded.request.op, samples[i].op);
         assert_int_equal(decoded.request.want_cas, samples[i].want_cas);
@@ -173,26 +174,26 @@ static void test_storage_refusals(void **state)
 static void test_refused_values(void **state)
 {
     (void)state;
-    struct ascii_decoded decoded;
-    assert_int_equal(decode(SPAN("set k x 0 4\r\nquit\r\n"), &decoded), ASCII_REQUEST);
+    struct decoded decoded;
+    assert_int_equal(decode(SPAN("set k x 0 4\r\nquit\r\n"), &decoded), DECODE_REQUEST);
     assert_int_equal(decoded.consumed, 13);
     assert_int_equal(decoded.swallow, 0);
 
-    assert_int_equal(decode(SPAN("set k 0 0 1048517 noreply\r\nab"), &decoded), ASCII_REQUEST);
+    assert_int_equal(decode(SPAN("set k 0 0 1048517 noreply\r\nab"), &decoded), DECODE_REQUEST);
     assert_int_equal(decoded.request.op, REQUEST_SET_TOO_LARGE);
     assert_true(decoded.request.quiet);
     assert_span(decoded.request.key, "k");
     assert_int_equal(decoded.consumed, 27);
     assert_int_equal(decoded.swallow, 1048519);
 
-    assert_int_equal(decode(SPAN("add k 0 0 2147483645\r\n"), &decoded), ASCII_REQUEST);
+    assert_int_equal(decode(SPAN("add k 0 0 2147483645\r\n"), &decoded), DECODE_REQUEST);
     assert_int_equal(decoded.request.op, REQUEST_REPLY);
     assert_span(decoded.request.text, TOO_LARGE);
     assert_int_equal(decoded.swallow, 2147483647);
 
-    assert_int_equal(decode(SPAN("set k 0 0 1048516\r\n"), &decoded), ASCII_PARTIAL);
-    assert_int_equal(decode(SPAN("set k 1 0 1048512\r\n"), &decoded), ASCII_PARTIAL);
-    assert_int_equal(decode(SPAN("set k 1 0 1048513\r\n"), &decoded), ASCII_REQUEST);
+    assert_int_equal(decode(SPAN("set k 0 0 1048516\r\n"), &decoded), DECODE_PARTIAL);
+    assert_int_equal(decode(SPAN("set k 1 0 1048512\r\n"), &decoded), DECODE_PARTIAL);
+    assert_int_equal(decode(SPAN("set k 1 0 1048513\r\n"), &decoded), DECODE_REQUEST);
 }
 
 static void test_arithmetic_touch_delete(void **state)
@@ -343,17 +344,17 @@ static void test_unknown(void **state)
 static void test_http_closes(void **state)
 {
     (void)state;
-    struct ascii_decoded decoded;
-    assert_int_equal(decode(SPAN("GET / HTTP/1.1\r\n"), &decoded), ASCII_CLOSE);
-    assert_int_equal(decode(SPAN("HTTP/1.1\r\n"), &decoded), ASCII_CLOSE);
-    assert_int_equal(decode(SPAN("mzz HTTP/\r\n"), &decoded), ASCII_CLOSE);
-    assert_int_equal(decode(SPAN("foo HTTP/1\0x y\r\n"), &decoded), ASCII_CLOSE);
+    struct decoded decoded;
+    assert_int_equal(decode(SPAN("GET / HTTP/1.1\r\n"), &decoded), DECODE_CLOSE);
+    assert_int_equal(decode(SPAN("HTTP/1.1\r\n"), &decoded), DECODE_CLOSE);
+    assert_int_equal(decode(SPAN("mzz HTTP/\r\n"), &decoded), DECODE_CLOSE);
+    assert_int_equal(decode(SPAN("foo HTTP/1\0x y\r\n"), &decoded), DECODE_CLOSE);
     assert_int_equal(decode(SPAN("foo 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 HTTP/1 24\r\n"), &decoded),
-                     ASCII_CLOSE);
+                     DECODE_CLOSE);
 }
 
 /* The text, then `count` times 'a', then `tail`. */
-static enum ascii_status decode_long(const char *text, size_t count, struct span tail)
+static enum decode_status decode_long(const char *text, size_t count, struct span tail)
 {
     size_t size = strlen(text);
     char *input = malloc(size + count + tail.size);
@@ -361,8 +362,8 @@ static enum ascii_status decode_long(const char *text, size_t count, struct span
     memcpy(input, text, size);
     memset(input + size, 'a', count);
     memcpy(input + size + count, tail.data, tail.size);
-    struct ascii_decoded decoded;
-    enum ascii_status status = decode(span_of(input, size + count + tail.size), &decoded);
+    struct decoded decoded;
+    enum decode_status status = decode(span_of(input, size + count + tail.size), &decoded);
     free(input);
     return status;
 }
@@ -372,26 +373,26 @@ static void test_long_lines(void **state)
     (void)state;
     char spaces[110];
     memset(spaces, ' ', sizeof spaces);
-    assert_int_equal(decode_long("", 2048, SPAN("")), ASCII_PARTIAL);
-    assert_int_equal(decode_long("", 2049, SPAN("")), ASCII_CLOSE);
-    assert_int_equal(decode_long("set ", 16378, SPAN("\r\n")), ASCII_REQUEST);
-    assert_int_equal(decode_long("set ", 16379, SPAN("\r\n")), ASCII_CLOSE);
-    assert_int_equal(decode_long("gat 0 ", 3000, SPAN("")), ASCII_CLOSE);
-    assert_int_equal(decode_long("bget ", 3000, SPAN("")), ASCII_CLOSE);
-    assert_int_equal(decode_long("get\t", 3000, SPAN("")), ASCII_CLOSE);
-    assert_int_equal(decode_long("get ", 3000, SPAN("")), ASCII_PARTIAL);
-    assert_int_equal(decode_long("gets ", 3000, SPAN("")), ASCII_PARTIAL);
+    assert_int_equal(decode_long("", 2048, SPAN("")), DECODE_PARTIAL);
+    assert_int_equal(decode_long("", 2049, SPAN("")), DECODE_CLOSE);
+    assert_int_equal(decode_long("set ", 16378, SPAN("\r\n")), DECODE_REQUEST);
+    assert_int_equal(decode_long("set ", 16379, SPAN("\r\n")), DECODE_CLOSE);
+    assert_int_equal(decode_long("gat 0 ", 3000, SPAN("")), DECODE_CLOSE);
+    assert_int_equal(decode_long("bget ", 3000, SPAN("")), DECODE_CLOSE);
+    assert_int_equal(decode_long("get\t", 3000, SPAN("")), DECODE_CLOSE);
+    assert_int_equal(decode_long("get ", 3000, SPAN("")), DECODE_PARTIAL);
+    assert_int_equal(decode_long("gets ", 3000, SPAN("")), DECODE_PARTIAL);
     memcpy(spaces + 100, "get ", 5);
-    assert_int_equal(decode_long(spaces, 3000, SPAN("")), ASCII_PARTIAL);
+    assert_int_equal(decode_long(spaces, 3000, SPAN("")), DECODE_PARTIAL);
     memcpy(spaces + 100, " get ", 6);
-    assert_int_equal(decode_long(spaces, 3000, SPAN("")), ASCII_CLOSE);
-    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 4, SPAN("")), ASCII_PARTIAL);
-    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 3, SPAN("")), ASCII_CLOSE);
-    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 6, SPAN("\r\n")), ASCII_REQUEST);
-    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 5, SPAN("\r\n")), ASCII_CLOSE);
+    assert_int_equal(decode_long(spaces, 3000, SPAN("")), DECODE_CLOSE);
+    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 4, SPAN("")), DECODE_PARTIAL);
+    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 3, SPAN("")), DECODE_CLOSE);
+    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 6, SPAN("\r\n")), DECODE_REQUEST);
+    assert_int_equal(decode_long("get ", ASCII_GET_LINE_MAX - 5, SPAN("\r\n")), DECODE_CLOSE);
 }
 
-static bool is_same(const struct ascii_decoded *a, const struct ascii_decoded *b)
+static bool is_same(const struct decoded *a, const struct decoded *b)
 {
     return a->request.op == b->request.op && a->request.quiet == b->request.quiet &&
            a->request.flags == b->request.flags && a->request.exptime == b->request.exptime &&
@@ -401,16 +402,16 @@ static bool is_same(const struct ascii_decoded *a, const struct ascii_decoded *b
 }
 
 /* Each prefix in memory of its own, so that a read beyond its end is seen. */
-static void assert_prefix(struct span whole, size_t size, const struct ascii_decoded *expected)
+static void assert_prefix(struct span whole, size_t size, const struct decoded *expected)
 {
     char *prefix = malloc(size > 0 ? size : 1);
     assert_non_null(prefix);
     memcpy(prefix, whole.data, size);
-    struct ascii_decoded decoded;
-    if (decode(span_of(prefix, size), &decoded) == ASCII_REQUEST) {
+    struct decoded decoded;
+    if (decode(span_of(prefix, size), &decoded) == DECODE_REQUEST) {
         assert_true(is_same(&decoded, expected));
     } else {
-        assert_int_equal(decode(span_of(prefix, size), &decoded), ASCII_PARTIAL);
+        assert_int_equal(decode(span_of(prefix, size), &decoded), DECODE_PARTIAL);
         assert_true(size < expected->consumed);
     }
     free(prefix);
@@ -418,8 +419,8 @@ static void assert_prefix(struct span whole, size_t size, const struct ascii_dec
 
 static void assert_prefixes(struct span whole)
 {
-    struct ascii_decoded expected;
-    assert_int_equal(decode(whole, &expected), ASCII_REQUEST);
+    struct decoded expected;
+    assert_int_equal(decode(whole, &expected), DECODE_REQUEST);
     for (size_t size = 0; size < whole.size; size++) {
         assert_prefix(whole, size, &expected);
     }

@@ -29,12 +29,14 @@ static void test_request_kinds(void **state)
 {
     (void)state;
     for (int op = 0; op < REQUEST_OPS; op++) {
-        bool reads = op == REQUEST_GET || op == REQUEST_STATS;
+        bool reads = op == REQUEST_GET || op == REQUEST_DEBUG || request_is_on_server((enum request_op)op);
         assert_int_equal(request_writes((enum request_op)op), !reads && !request_is_local((enum request_op)op));
     }
     assert_true(request_is_local(REQUEST_REPLY));
     assert_true(request_is_local(REQUEST_QUIT));
     assert_false(request_is_local(REQUEST_GET));
+    assert_false(request_is_on_server(REQUEST_FLUSH_ALL));
+    assert_true(request_is_on_server(REQUEST_STATS));
 }
 
 int main(void)

@@ -1,0 +1,29 @@
+/* What the decoders of all protocols have in common. */
+#ifndef DIGLOT_WIRE_DECODE_H
+#define DIGLOT_WIRE_DECODE_H
+
+#include "wire/message.h"
+
+struct decode_limits {
+    size_t max_item_size; /* bytes, counted as memcached counts an item (wire/size.h) */
+};
+
+enum decode_status {
+    DECODE_PARTIAL, /* more bytes are needed; nothing was consumed */
+    DECODE_REQUEST, /* `consumed` bytes made one request */
+    DECODE_CLOSE,   /* the peer must be dropped without an answer */
+};
+
+struct decoded {
+    struct request request;
+    struct extras *extras; /* room for the request's extras, the caller's; request.extras points to it where it has some */
+    size_t consumed;       /* bytes of the input that this request took */
+    size_t swallow;        /* bytes behind them that the session must skip, now or when they come */
+    /* get, gets, gat, gats: all keys, as they stood in the line; every one is checked. request.key is not set.
+     * Walk them with ascii_next_key; the request of the last one has ends_reply set by the session. */
+    struct span keys;
+    bool closes;              /* the connection is closed behind the reply */
+    bool is_before_login;     /* answered to clients that have not authenticated, too */
+};
+
+#endif
