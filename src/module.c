@@ -147,6 +147,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     engine->databases = count_databases(ctx);
     engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, engine->databases);
     relocations_init(&engine->relocations);
+    settling_init(&engine->settling);
 
     struct command_context *command = &engine->command;
     command_context_init(command);

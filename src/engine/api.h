@@ -52,6 +52,8 @@ enum api_notify {
 };
 
 enum api_context_flag {
+    API_CONTEXT_SCRIPT = 1 << 0,
+    API_CONTEXT_EXEC = 1 << 1,
     API_CONTEXT_PRIMARY = 1 << 2,
     API_CONTEXT_CLUSTER = 1 << 5,
     API_CONTEXT_AOF = 1 << 6,
@@ -160,7 +162,9 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     /* The classes that notify-keyspace-events tells clients; 0: none. */                                                 \
     FUNCTION(int, GetNotifyKeyspaceEvents, (void))                                                                        \
     FUNCTION(int, SubscribeToKeyspaceEvents, (RedisModuleCtx *, int types, api_on_keyspace_event *))                      \
+    /* Not what is selected where Valkey 9 executes a transaction: use api_selected_db. */                                \
     FUNCTION(int, GetSelectedDb, (RedisModuleCtx *))                                                                      \
+    FUNCTION(unsigned long long, GetClientId, (RedisModuleCtx *))                                                         \
     FUNCTION(int, SelectDb, (RedisModuleCtx *, int))                                                                      \
     FUNCTION(unsigned long long, DbSize, (RedisModuleCtx *))                                                              \
     FUNCTION(RedisModuleScanCursor *, ScanCursorCreate, (void))                                                           \
@@ -231,5 +235,8 @@ extern struct api api;
 
 /* Binds every function. NULL, or the name of one that this engine does not have. */
 MUST_USE const char *api_bind(RedisModuleCtx *ctx);
+
+/* The database that the context works on. */
+int api_selected_db(RedisModuleCtx *ctx);
 
 #endif

@@ -32,7 +32,7 @@ static void execute(RedisModuleCtx *ctx, const struct request *request, struct r
     command.versions = &engine->versions;
     command.counters = &engine->unread.sets[0];
     command.options = engine->options;
-    command.db = api.GetSelectedDb(ctx);
+    command.db = api_selected_db(ctx);
     command.now_ms = clock_wall_ms();
     command_execute(&command, request, result, values);
     command_context_deinit(&command);

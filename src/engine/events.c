@@ -48,6 +48,11 @@ static enum change change_of(const char *event)
     return CHANGE_OVERWRITE;
 }
 
+static bool is_move(const char *event)
+{
+    return strcmp(event, "move_to") == 0;
+}
+
 static void note_item_change(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key,
                              enum change change, const char *event)
 {
@@ -58,7 +63,7 @@ static void note_item_change(struct engine *engine, RedisModuleCtx *ctx, int db,
     case CHANGE_OVERWRITE:
     case CHANGE_IMPORTED: flag_ledger_note_overwrite(engine->ledger, db, key); break;
     case CHANGE_MOVED_FROM: relocations_note_moved_from(engine, db, key); break;
-    case CHANGE_MOVED_TO: relocations_note_moved_to(engine, ctx, db, key, strcmp(event, "move_to") == 0); break;
+    case CHANGE_MOVED_TO: relocations_note_moved_to(engine, ctx, db, key, is_move(event)); break;
     case CHANGE_COPIED_TO: relocations_note_copied_to(engine, ctx, db, key); break;
     }
     version_advance(&engine->versions, key->hash);
@@ -66,11 +71,12 @@ static void note_item_change(struct engine *engine, RedisModuleCtx *ctx, int db,
 
 /* Somebody else than us changed a ledger string. On a replica that is the primary at its work, which tells of a loss in the
  * ledger itself; on a primary, only a string that is restored can have come with its slot. */
-static void note_ledger_change(struct engine *engine, int db, const struct item_key *key, enum change change)
+static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key,
+                               enum change change, const char *event)
 {
     if (change == CHANGE_NEW) return;
     if (change == CHANGE_MOVED_FROM) relocations_note_moved_from(engine, db, key);
-    if (change == CHANGE_MOVED_TO) relocations_note_moved_to_ledger(engine);
+    if (change == CHANGE_MOVED_TO) relocations_note_moved_to_ledger(engine, ctx, is_move(event));
     if (change == CHANGE_IMPORTED || !engine->is_primary)
         flag_ledger_note_ledger_changed(engine->ledger, db, key->slot);
     else
@@ -81,15 +87,19 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
 {
     (void)type;
     struct engine *engine = engine_instance();
-    if (!engine || engine->keyspace.is_changing || engine->is_loading) return API_OK;
+    if (!engine || engine->is_loading) return API_OK;
+    if (engine->keyspace.is_changing) {
+        settling_return_client(engine, ctx);
+        return API_OK;
+    }
 
     size_t size;
     const char *data = api.StringPtrLen(name, &size);
     struct item_key key = item_key_of(span_of(data, size));
-    int db = api.GetSelectedDb(ctx);
+    int db = api_selected_db(ctx);
     enum change change = change_of(event);
     if (flag_ledger_owns(engine->ledger, &key))
-        note_ledger_change(engine, db, &key, change);
+        note_ledger_change(engine, ctx, db, &key, change, event);
     else
         note_item_change(engine, ctx, db, &key, change, event);
     settling_schedule(engine, ctx);

@@ -9,7 +9,7 @@ static struct engine_keyspace *of(struct keyspace *keyspace)
 
 static void select_db(struct engine_keyspace *ks, int db)
 {
-    if (api.GetSelectedDb(ks->ctx) != db) CHECK(api.SelectDb(ks->ctx, db) == API_OK);
+    if (api_selected_db(ks->ctx) != db) CHECK(api.SelectDb(ks->ctx, db) == API_OK);
 }
 
 /* Opening for writing invalidates nothing: the module has switched implicit signals off (module.c). */
@@ -254,7 +254,7 @@ void engine_keyspace_enter(struct engine_keyspace *keyspace, RedisModuleCtx *ctx
     if (!keyspace->has_met_modules) meet_modules(keyspace, ctx);
     keyspace->is_heard = !keyspace->is_alone || api.GetNotifyKeyspaceEvents() != 0;
     keyspace->ctx = ctx;
-    keyspace->entered_db = api.GetSelectedDb(ctx);
+    keyspace->entered_db = api_selected_db(ctx);
 }
 
 void engine_keyspace_leave(struct engine_keyspace *keyspace)

@@ -42,20 +42,10 @@ void relocations_filter_command(RedisModuleCommandFilterCtx *filter)
     bool names_db = false;
     for (int i = 3; i < count; i++) names_db |= is_word(argument(filter, i), "db");
     copy_table_note(&engine->relocations.copies, &source, &target, names_db);
-    if (names_db) engine->relocations.copying_client_db = client_db(filter);
+    engine->relocations.copying_client_db = names_db ? client_db(filter) : -1;
 }
 
 /* ---- The events ---- */
-
-/* The flags of a key that came from nobody knows where: lost in its database, where that is told for sure. */
-static void lose_flags(struct engine *engine, int event_db, const struct item_key *key)
-{
-    if (!api.is_valkey) {
-        flag_ledger_note_unknown(engine->ledger, event_db, key);
-        return;
-    }
-    for (int db = 0; db < engine->databases; db++) flag_ledger_note_unknown(engine->ledger, db, key);
-}
 
 void relocations_note_moved_from(struct engine *engine, int db, const struct item_key *key)
 {
@@ -64,46 +54,51 @@ void relocations_note_moved_from(struct engine *engine, int db, const struct ite
     engine->relocations.moving_from = (struct item_key){.hash = key->hash, .slot = key->slot};
 }
 
+/* The client that has moved a key is in the target's database now; it began in the source's. */
+static void return_mover(const struct relocations *relocations, RedisModuleCtx *ctx)
+{
+    if (api.is_valkey) api.SelectDb(ctx, relocations->moving_from_db);
+}
+
 void relocations_note_moved_to(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key, bool is_move)
 {
     struct relocations *relocations = &engine->relocations;
     if (is_move && db == relocations->moving_from_db)
-        lose_flags(engine, db, key); /* a MOVE goes to another database: this one was not told */
+        flag_ledger_note_unknown(engine->ledger, db, key); /* a MOVE goes to another database: this one was not told */
     else
         flag_ledger_note_move(engine->ledger, relocations->moving_from_db, &relocations->moving_from, db, key);
-    if (is_move && api.is_valkey) api.SelectDb(ctx, relocations->moving_from_db);
+    if (is_move) return_mover(relocations, ctx);
 }
 
-void relocations_note_moved_to_ledger(struct engine *engine)
+void relocations_note_moved_to_ledger(struct engine *engine, RedisModuleCtx *ctx, bool is_move)
 {
     struct relocations *relocations = &engine->relocations;
     flag_ledger_note_overwrite(engine->ledger, relocations->moving_from_db, &relocations->moving_from);
+    if (is_move) return_mover(relocations, ctx);
 }
 
-static void note_copy_between_databases(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *source,
+static void note_copy_between_databases(struct engine *engine, int source_db, int db, const struct item_key *source,
                                         const struct item_key *key)
 {
-    int source_db = engine->relocations.copying_client_db;
-    engine->relocations.copying_client_db = -1;
     if (source_db >= 0)
         flag_ledger_note_copy(engine->ledger, source_db, source, db, key);
-    else if (api.is_valkey)
-        lose_flags(engine, db, key);
     else
         flag_ledger_note_copy_from_any_db(engine->ledger, source, db, key);
-    if (source_db >= 0 && api.is_valkey) api.SelectDb(ctx, source_db);
 }
 
 void relocations_note_copied_to(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key)
 {
     struct copy_note note;
+    int source_db = engine->relocations.copying_client_db;
+    engine->relocations.copying_client_db = -1;
+    if (source_db >= 0 && api.is_valkey) api.SelectDb(ctx, source_db);
     if (!copy_table_take(&engine->relocations.copies, key, &note)) {
-        lose_flags(engine, db, key);
+        flag_ledger_note_unknown(engine->ledger, db, key);
         return;
     }
     struct item_key source = {.hash = note.source, .slot = note.source_slot};
     if (note.names_db)
-        note_copy_between_databases(engine, ctx, db, &source, key);
+        note_copy_between_databases(engine, source_db, db, &source, key);
     else
         flag_ledger_note_copy(engine->ledger, db, &source, db, key);
 }

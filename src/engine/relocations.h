@@ -4,9 +4,9 @@
  * - RENAME and MOVE fire two events, one for the old place and, right behind it, one for the new.
  * - COPY fires one, for the target. Its source is learned from a command filter (command/copy_table.h); the filter knows the
  *   client's database only from Redis 7.2 on, and not for what is queued in MULTI.
- * - Valkey from 8.1 on hands events the context of the client at work. Behind a MOVE or COPY to another database, 8.1 leaves
- *   the client in that database (mended in 9.1); and inside MULTI the event's database is the client's, not the key's.
- *   Where the database is not told, the flags of the key are lost in every database: a miss, never a wrong flag.
+ * - Valkey from 8.1 on hands events the context of the client at work, selecting the key's database for it. 8.1 leaves the
+ *   client there (mended in 9.1): behind a MOVE or COPY to another database we select its own again, but for a COPY inside
+ *   MULTI, where nobody tells which that was.
  *
  * Main thread only. */
 #ifndef DIGLOT_ENGINE_RELOCATIONS_H
@@ -35,6 +35,6 @@ void relocations_note_moved_to(struct engine *engine, RedisModuleCtx *ctx, int d
 void relocations_note_copied_to(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key);
 
 /* An item was moved into a ledger's place: its own flags stay behind. */
-void relocations_note_moved_to_ledger(struct engine *engine);
+void relocations_note_moved_to_ledger(struct engine *engine, RedisModuleCtx *ctx, bool is_move);
 
 #endif

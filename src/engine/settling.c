@@ -10,13 +10,40 @@ static void settle(struct engine *engine, RedisModuleCtx *ctx)
     engine_keyspace_leave(&engine->keyspace);
 }
 
+void settling_init(struct settling *settling)
+{
+    *settling = (struct settling){.client_db = -1};
+}
+
+static int db_of_client(uint64_t client_id)
+{
+    struct api_client_info info = {.version = 1};
+    return client_id != 0 && api.GetClientInfoById(&info, client_id) == API_OK ? info.db : -1;
+}
+
 static void on_job(RedisModuleCtx *ctx, void *user_data)
 {
     (void)user_data;
     struct engine *engine = engine_instance();
     if (!engine) return;
-    engine->settling.has_job = false;
+    struct settling *settling = &engine->settling;
+    settling->has_job = false;
+    settling->client_db = db_of_client(settling->client_id);
     settle(engine, ctx);
+    settling->client_db = -1;
+}
+
+void settling_return_client(struct engine *engine, RedisModuleCtx *ctx)
+{
+    const struct settling *settling = &engine->settling;
+    if (settling->client_db >= 0 && api.GetClientId(ctx) == settling->client_id) api.SelectDb(ctx, settling->client_db);
+}
+
+/* A script has a client of its own, which is gone when the job runs. */
+static uint64_t client_at_work(RedisModuleCtx *ctx)
+{
+    bool is_known = api.is_valkey && !(api.GetContextFlags(ctx) & API_CONTEXT_SCRIPT);
+    return is_known ? api.GetClientId(ctx) : 0;
 }
 
 static void on_timer(RedisModuleCtx *ctx, void *user_data)
@@ -33,6 +60,7 @@ void settling_schedule(struct engine *engine, RedisModuleCtx *ctx)
     struct settling *settling = &engine->settling;
     if (settling->has_job || settling->has_timer || !flag_ledger_has_notes(engine->ledger)) return;
     if (api.AddPostNotificationJob) {
+        settling->client_id = client_at_work(ctx);
         settling->has_job = api.AddPostNotificationJob(ctx, on_job, NULL, NULL) == API_OK;
     } else {
         settling->timer = api.CreateTimer(ctx, 0, on_timer, NULL);

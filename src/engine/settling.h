@@ -13,10 +13,17 @@ struct settling {
     bool has_job;   /* the engine will call back */
     bool has_timer; /* the same, and it can be stopped */
     uint64_t timer;
+    uint64_t client_id; /* of the client whose command left the notes; 0: not known */
+    int client_db;      /* while the job runs: where that client must be found afterwards; -1: not known */
 };
+
+void settling_init(struct settling *settling);
 
 /* From inside a keyspace event: has the notes settled soon, if there are any. */
 void settling_schedule(struct engine *engine, RedisModuleCtx *ctx);
+
+/* From inside an event of our own doing: Valkey 8.1 hands events the client at work, and leaves it in the event's database. */
+void settling_return_client(struct engine *engine, RedisModuleCtx *ctx);
 
 /* Settles for the last time, before the module goes. False when the engine will still call back. */
 MUST_USE bool settling_finish(struct engine *engine, RedisModuleCtx *ctx);

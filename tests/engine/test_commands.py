@@ -16,6 +16,21 @@ def call(redis):
     return redis.execute_command
 
 
+def test_diglot_set_in_a_transaction_writes_where_the_client_is(server, client):
+    """Not where the transaction's last SELECT goes, nor where the flags of a key were carried before it."""
+    with server.resp_connection() as resp:
+        client.set("k", b"v", flags=2)
+        for words in (["MULTI"], ["SELECT", 1], ["DIGLOT.SET", "in1", "x", "FLAGS", 1], ["SELECT", 0], ["MOVE", "k", 1],
+                      ["DIGLOT.SET", "in0", "y", "FLAGS", 3], ["DIGLOT.GET", "in0"], ["SELECT", 2]):
+            resp.call(*words)
+        assert resp.call("EXEC")[5][:2] == [b"y", 3]
+        assert resp.call("DIGLOT.GET", "in1") is None
+        resp.call("SELECT", 1)
+        assert resp.call("DIGLOT.GET", "in1")[:2] == [b"x", 1] and resp.call("GET", "in0") is None
+        assert resp.call("DIGLOT.GET", "k") is None or resp.call("DIGLOT.GET", "k")[:2] == [b"v", 2]
+    assert client.get("in0") == (b"y", 3) and client.get("in1") is None and client.get("k") is None
+
+
 def test_get_tells_value_flags_and_token(client, call):
     client.set("k", b"value\r\n\0", flags=4294967295)
     assert call("DIGLOT.GET", "k") == [b"value\r\n\0", 4294967295, client.token("k")]
