@@ -4,7 +4,7 @@
 Every round runs every workload on every server in turn, so that a noisy minute hits all of them; the table shows medians
 over the rounds. 16-byte keys, 100-byte values, 100,000 keys that are all there, 50 connections. A request of "multiget"
 asks for 100 keys; its figures are per key. CPU is the server's own, read from /proc, so it says more than requests/s
-where the load generator or the kernel's network is the limit.
+where the load generator or the kernel's network is the limit. Workloads in memcached's meta and binary protocols have no figure for RESP.
 
 Prints the table and writes everything to a JSON file. Stops only the servers that it started.
 """
@@ -27,6 +27,8 @@ WORKLOADS = {
     "set": ["-o", "set", "-D", "1"],
     "set, 16 at once": ["-o", "set", "-D", "16"],
     "multiget of 100": ["-o", "mget", "-m", "100"],
+    **{f"{name} {operation}, 16 at once": ["-P", protocol, "-o", operation, "-D", "16"]
+       for name, protocol in (("meta", "meta"), ("binary", "bin")) for operation in ("get", "set")},
 }
 
 
@@ -108,7 +110,7 @@ def start_servers(options, folder):
 def load(options, server, door, *more):
     protocol, port = server.doors[door]
     command = ["taskset", "-c", options.load_core, ROOT / "build/lg", "-P", protocol, "-p", port, "-i", server.process.pid,
-               "-k", KEYS, "-l", door, *more]
+               "-k", KEYS, "-l", door, *more]  # the last -P counts
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"compare: the load on {door} failed with {done.returncode}: {done.stderr or done.stdout}")
@@ -127,6 +129,8 @@ def measure(options, servers):
     for number in range(options.rounds):
         for workload, words in WORKLOADS.items():
             for server, door in pairs:
+                if server.doors[door][0] == "resp" and "-P" in words:
+                    continue
                 result = load(options, server, door, *words, "-c", options.connections, "-t", options.seconds,
                               "-w", options.warmup, "-s", number + 1)
                 if result["misses"] or ("get" in workload and not result["hits"]):
@@ -143,6 +147,8 @@ def summarize(runs):
         row = table[workload] = {}
         for door in dict.fromkeys(run["server"] for run in runs):
             chosen = [run for run in runs if run["workload"] == workload and run["server"] == door]
+            if not chosen:
+                continue
             row[door] = {name: statistics.median(run[name] for run in chosen) for name in ("ops_s", "us_op", "p50", "p99")}
         for cell in row.values():
             cell["throughput_ratio"] = cell["ops_s"] / row["memcached"]["ops_s"]
