@@ -10,6 +10,13 @@
 #include "observe/counters.h"
 #include "wire/message.h"
 
+/* What a read may do that comes to hand out the refreshing of an item, which is a write (the mark of the winner). */
+enum command_leave {
+    COMMAND_MUST_ASK,     /* nothing: the result is RESULT_NEEDS_WRITE */
+    COMMAND_MAY_MARK,     /* the gate is open for a write */
+    COMMAND_MAY_NOT_MARK, /* it is closed: the answer is that of one who has not won */
+};
+
 /* Everything that executing needs; the parts belong to the caller. */
 struct command_context {
     struct keyspace *keyspace;
@@ -21,6 +28,7 @@ struct command_context {
     int db;
     struct span key_prefix;
     int64_t now_ms;      /* wall clock of this turn */
+    enum command_leave leave;
     int64_t flush_at_ms; /* when a delayed flush_all is due; 0: none */
     struct buffer scratch;
     char key[OPTION_KEY_PREFIX_MAX + 256]; /* the key at hand, prefix included */
@@ -30,7 +38,7 @@ void command_context_init(struct command_context *context);
 void command_context_deinit(struct command_context *context);
 
 /* Executes one request that is not local. Value bytes are appended to `values`. A request that writes must have passed the
- * engine's gate. No key may be open, none is open afterwards. */
+ * engine's gate. RESULT_NEEDS_WRITE: nothing has been done or counted; ask the gate, set `leave` and execute it again. No key may be open, none is open afterwards. */
 void command_execute(struct command_context *context, const struct request *request, struct result *result,
                      struct buffer *values);
 

@@ -21,7 +21,15 @@ enum keyspace_kind {
 enum keyspace_mode {
     KEYSPACE_READ,
     KEYSPACE_WRITE, /* opened for a change; opening alone changes and invalidates nothing */
+    /* The same, without counting as a use of the key for the engine's LRU or LFU. */
+    KEYSPACE_READ_UNNOTICED,
+    KEYSPACE_WRITE_UNNOTICED,
 };
+
+static inline bool keyspace_mode_writes(enum keyspace_mode mode)
+{
+    return mode == KEYSPACE_WRITE || mode == KEYSPACE_WRITE_UNNOTICED;
+}
 
 /* No expiry. */
 #define KEYSPACE_NO_EXPIRY (-1)

@@ -29,7 +29,7 @@ struct api_event {
 
 enum { API_VERSION = 1 };
 enum { API_OK = 0, API_ERR = 1 };
-enum { API_READ = 1 << 0, API_WRITE = 1 << 1 };
+enum { API_READ = 1 << 0, API_WRITE = 1 << 1, API_OPEN_NO_TOUCH = 1 << 16 };
 enum { API_NO_EXPIRE = -1 };
 
 enum api_key_type { API_KEY_EMPTY = 0, API_KEY_STRING = 1 };

@@ -66,6 +66,21 @@ enum progress {
     PROGRESS_SPENT,  /* the turn is over */
 };
 
+/* A read that comes to a write, the mark of who refreshes an item, asks the gate as a write does. Where the engine takes no
+ * writes, it reads without. False when it must wait. */
+static bool execute_again(struct executor *executor, struct batch *batch, struct message *message)
+{
+    struct command_context *command = executor->command;
+    enum gate_verdict verdict = gate_check_mark(&executor->gate);
+    message->result.status = RESULT_PENDING;
+    if (verdict == GATE_WAIT) return false;
+    command->leave = verdict == GATE_OPEN ? COMMAND_MAY_MARK : COMMAND_MAY_NOT_MARK;
+    command_execute(command, &message->request, &message->result, &batch->values);
+    command->leave = COMMAND_MUST_ASK;
+    if (verdict == GATE_OPEN) executor->has_unflushed_writes = true;
+    return true;
+}
+
 static bool execute_message(struct executor *executor, struct batch *batch, struct message *message)
 {
     if (request_is_local(message->request.op)) return true;
@@ -73,6 +88,7 @@ static bool execute_message(struct executor *executor, struct batch *batch, stru
     if (verdict == GATE_WAIT) return false;
     if (verdict == GATE_REFUSE) return true;
     command_execute(executor->command, &message->request, &message->result, &batch->values);
+    if (message->result.status == RESULT_NEEDS_WRITE) return execute_again(executor, batch, message);
     if (request_writes(message->request.op)) executor->has_unflushed_writes = true;
     return true;
 }

@@ -103,17 +103,20 @@ static const struct gate_answer *find_answer(struct gate *gate, struct gate_answ
     return answer;
 }
 
-static bool needs_memory(enum request_op op)
+/* A meta get needs memory where it may make an item. */
+static bool needs_memory(const struct request *request)
 {
-    return op >= REQUEST_SET && op <= REQUEST_DECR;
+    if (request->op == REQUEST_GAT) return request->extras && (request->extras->asks & ASK_VIVIFY);
+    return request->op >= REQUEST_SET && request->op <= REQUEST_DECR;
 }
 
-static const struct gate_answer *answer_for(struct gate *gate, enum request_op op)
+static const struct gate_answer *answer_for(struct gate *gate, const struct request *request)
 {
+    enum request_op op = request->op;
     if (request_is_on_server(op)) return NULL;
     if (!request_writes(op)) return find_answer(gate, &gate->reads, check_reads);
     const struct gate_answer *writes = find_answer(gate, &gate->writes, check_writes);
-    if (writes->verdict != GATE_OPEN || !needs_memory(op)) return writes;
+    if (writes->verdict != GATE_OPEN || !needs_memory(request)) return writes;
     const struct gate_answer *growth = find_answer(gate, &gate->growth, check_growth);
     recheck_growth(gate);
     return growth;
@@ -121,13 +124,18 @@ static const struct gate_answer *answer_for(struct gate *gate, enum request_op o
 
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result)
 {
-    const struct gate_answer *answer = answer_for(gate, request->op);
+    const struct gate_answer *answer = answer_for(gate, request);
     if (!answer) return GATE_OPEN;
     if (answer->verdict == GATE_REFUSE) {
         result->status = answer->status;
         result->text = answer->reason;
     }
     return answer->verdict;
+}
+
+enum gate_verdict gate_check_mark(struct gate *gate)
+{
+    return find_answer(gate, &gate->writes, check_writes)->verdict;
 }
 
 bool gate_is_reclaiming(const struct gate *gate)

@@ -40,6 +40,9 @@ void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx);
 /* Whether this request may be executed now; on GATE_REFUSE fills `result`. */
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result);
 
+/* Whether a read may write the mark that it has come to (RESULT_NEEDS_WRITE): a few bytes, as a delete's. */
+enum gate_verdict gate_check_mark(struct gate *gate);
+
 /* True when requests wait for memory, and the engine should go on with its loop at once. */
 bool gate_is_reclaiming(const struct gate *gate);
 

@@ -12,6 +12,14 @@ static void select_db(struct engine_keyspace *ks, int db)
     if (api_selected_db(ks->ctx) != db) CHECK(api.SelectDb(ks->ctx, db) == API_OK);
 }
 
+/* Not to be noticed is a flag that every engine knows, Redis 7.0 too. */
+static int open_flags(enum keyspace_mode mode)
+{
+    int flags = keyspace_mode_writes(mode) ? API_READ | API_WRITE : API_READ;
+    bool is_unnoticed = mode == KEYSPACE_READ_UNNOTICED || mode == KEYSPACE_WRITE_UNNOTICED;
+    return is_unnoticed ? flags | API_OPEN_NO_TOUCH : flags;
+}
+
 /* Opening for writing invalidates nothing: the module has switched implicit signals off (module.c). */
 static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct span name, enum keyspace_mode mode)
 {
@@ -19,7 +27,7 @@ static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct spa
     CHECK(!ks->name);
     select_db(ks, db);
     ks->name = api.CreateString(NULL, name.data, name.size);
-    ks->key = api.OpenKey(ks->ctx, ks->name, mode == KEYSPACE_WRITE ? API_READ | API_WRITE : API_READ);
+    ks->key = api.OpenKey(ks->ctx, ks->name, open_flags(mode));
     ks->type = api.KeyType(ks->key);
     if (ks->type == API_KEY_EMPTY) return KEYSPACE_ABSENT;
     return ks->type == API_KEY_STRING ? KEYSPACE_STRING : KEYSPACE_FOREIGN;

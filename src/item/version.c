@@ -2,7 +2,11 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+
+/* Ten years in nanoseconds: what the clock reaches at the very most before the next restart. */
+#define REACH (UINT64_C(10) * 366 * 86400 * 1000000000)
 
 static uint64_t *counter_of(const struct version_clock *clock, uint64_t key_hash)
 {
@@ -12,6 +16,7 @@ static uint64_t *counter_of(const struct version_clock *clock, uint64_t key_hash
 void version_clock_init(struct version_clock *clock, uint64_t start)
 {
     *clock = (struct version_clock){
+        .first = start,
         .last = start,
         .floor = start,
         .counters = check_calloc(VERSION_COUNTERS, sizeof *clock->counters),
@@ -22,6 +27,8 @@ void version_clock_deinit(struct version_clock *clock)
 {
     free(clock->counters);
     clock->counters = NULL;
+    free(clock->choices);
+    clock->choices = NULL;
 }
 
 void version_prefetch(const struct version_clock *clock, uint64_t key_hash)
@@ -29,15 +36,50 @@ void version_prefetch(const struct version_clock *clock, uint64_t key_hash)
     __builtin_prefetch(counter_of(clock, key_hash), 1);
 }
 
-uint64_t version_current(const struct version_clock *clock, uint64_t key_hash)
+static uint64_t counter_value(const struct version_clock *clock, uint64_t key_hash)
 {
     uint64_t counter = *counter_of(clock, key_hash);
     return counter > clock->floor ? counter : clock->floor;
 }
 
+static struct version_choice *choice_of(const struct version_clock *clock, uint64_t key_hash)
+{
+    return &clock->choices[key_hash % VERSION_CHOICES];
+}
+
+uint64_t version_current(const struct version_clock *clock, uint64_t key_hash)
+{
+    uint64_t counter = counter_value(clock, key_hash);
+    if (!clock->choices) return counter;
+    const struct version_choice *choice = choice_of(clock, key_hash);
+    return choice->key_hash == key_hash && choice->counter == counter ? choice->token : counter;
+}
+
 void version_advance(struct version_clock *clock, uint64_t key_hash)
 {
     *counter_of(clock, key_hash) = ++clock->last;
+}
+
+/* False when the clock may come to this token. A token ahead of it is then one for a later content of some key,
+ * perhaps the same, whose cas would succeed with the token of this one: so the clock leaps over it. It does that within its
+ * reach alone, so that nobody can make it come to its end, and the span behind that, where it might arrive on foot, is not
+ * for clients to choose from. */
+static bool leap_over(struct version_clock *clock, uint64_t token)
+{
+    if (token <= clock->last || token - clock->first >= 2 * REACH) return true;
+    if (token - clock->first >= REACH) return false;
+    clock->last = token;
+    return true;
+}
+
+void version_advance_to(struct version_clock *clock, uint64_t key_hash, uint64_t token)
+{
+    bool was_given_out = token >= clock->first && token <= counter_value(clock, key_hash);
+    bool is_taken = token != 0 && !was_given_out && leap_over(clock, token);
+    version_advance(clock, key_hash);
+    if (!is_taken) return;
+    if (!clock->choices) clock->choices = check_calloc(VERSION_CHOICES, sizeof *clock->choices);
+    *choice_of(clock, key_hash) = (struct version_choice){key_hash, counter_value(clock, key_hash), token};
 }
 
 void version_advance_all(struct version_clock *clock)

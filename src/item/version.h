@@ -14,10 +14,22 @@
 
 #define VERSION_COUNTERS (1u << 20)
 
+/* How many tokens chosen by clients are kept at a time. */
+#define VERSION_CHOICES (1u << 12)
+
+/* A token that a client chose (meta's E), in place of the counter that the key had then. */
+struct version_choice {
+    uint64_t key_hash;
+    uint64_t counter; /* the choice holds while the key's counter is this */
+    uint64_t token;
+};
+
 struct version_clock {
-    uint64_t last; /* the newest value given out */
+    uint64_t first; /* no token from the clock is smaller */
+    uint64_t last;  /* the newest value given out */
     uint64_t floor;
     uint64_t *counters;
+    struct version_choice *choices; /* NULL until a client chooses */
 };
 
 /* `start`: the wall clock in nanoseconds. */
@@ -32,6 +44,14 @@ uint64_t version_current(const struct version_clock *clock, uint64_t key_hash);
 
 /* Tells that a key's content has changed. */
 void version_advance(struct version_clock *clock, uint64_t key_hash);
+
+/* The same, and the key's token is to be `token`, which the client has chosen. It stands until the key changes or another
+ * choice takes its place in the map; then, as ever, the counter is the token, and who holds the chosen one has to try again.
+ * A choice is not taken, and the counter is the token, where the clock has given it out for an earlier content of the key:
+ * what was that content's token must not become this one's; nor in a span of ten years of nanoseconds that lies ten years
+ * ahead of the clock's start. That a client chooses one token for two contents is its own
+ * affair. */
+void version_advance_to(struct version_clock *clock, uint64_t key_hash, uint64_t token);
 
 /* Tells that any number of keys may have changed: no token given out before stands any longer. */
 void version_advance_all(struct version_clock *clock);

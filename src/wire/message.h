@@ -46,7 +46,8 @@ enum request_op {
 
 /* What a request with extras asks beyond its operation. Meta's letter or binary's field behind each. */
 enum ask {
-    ASK_COMPARE = 1 << 0,    /* C, header CAS: only if the token is `compare` */
+    ASK_COMPARE = 1 << 0,    /* C, header CAS: only if the token is `compare`; a read that finds it tells no value. An add
+                              * stores only what is missing, whatever the token: binary's Add with a CAS is a SET */
     ASK_TOKEN = 1 << 1,      /* E: the item's new token is `token` */
     ASK_TOUCH = 1 << 2,      /* T: the item's new expiry is request.exptime (storage commands have one anyway) */
     ASK_VIVIFY = 1 << 3,     /* N, initial value: what is missing is made, with `vivify_exptime` */
@@ -56,6 +57,12 @@ enum ask {
     ASK_CLEAR = 1 << 7,      /* x: the value and the flags go, the item stays */
     ASK_NO_VALUE = 1 << 8,   /* the value itself is not wanted (its size always is told) */
     ASK_HISTORY = 1 << 9,    /* h, l: whether the item was read before, and when */
+    ASK_META = 1 << 14,      /* every meta request: a read tells and takes the marks, and what is counted is as meta's */
+    /* The order of meta's flags, where it shows: an earlier one does not see what a later one changes. */
+    ASK_TTL_BEFORE_TOUCH = 1 << 10,     /* t stands before T */
+    ASK_TTL_BEFORE_VIVIFY = 1 << 11,    /* t stands before N */
+    ASK_RECACHE_BEFORE_TOUCH = 1 << 12, /* R stands before T */
+    ASK_TOUCH_BEFORE_VIVIFY = 1 << 13,  /* T stands before N: what is vivified has N's expiry, else T's */
 };
 
 /* What the answer tells beyond the result. */
@@ -72,11 +79,11 @@ struct extras {
     uint32_t asks; /* of enum ask; set by the decoder */
     uint32_t told; /* of enum tell; this and what follows `initial` is set by the executor */
     uint64_t compare;
-    uint64_t token;
+    uint64_t token; /* asked for: ASK_TOKEN; told: the item's afterwards, 0 where there is none to tell */
     uint64_t initial; /* the number that incr and decr vivify with */
     int64_t vivify_exptime;
     int64_t recache_seconds;
-    int64_t remaining_seconds; /* until the item expires; -1: never */
+    int64_t remaining_seconds; /* until the item expires, rounded up; -1: never */
     int64_t idle_seconds;      /* since the item was last read or written */
     uint64_t size;             /* of the value, in bytes */
     char key[ITEM_KEY_MAX];    /* a key that does not stand in the input as it is (base64) */
@@ -85,7 +92,7 @@ struct extras {
 struct request {
     enum request_op op;
     bool quiet;      /* nothing is sent where the protocol's quiet form sends nothing; classic: whatever comes of it */
-    bool want_cas;   /* gets, gats, binary: result.number is to be the item's token afterwards */
+    bool want_cas;   /* gets, gats: result.number is to be the item's token afterwards (with extras: always in those) */
     bool ends_reply; /* classic get, gat: the last key of its line, so END follows */
     uint8_t opcode;  /* binary: of the header that is answered */
     uint32_t flags;  /* storage commands */
@@ -122,7 +129,7 @@ enum result_status {
 struct result {
     enum result_status status;
     uint32_t flags;
-    uint64_t number;       /* CAS token (want_cas); result of incr and decr */
+    uint64_t number;       /* CAS token (want_cas, no extras); result of incr and decr */
     uint32_t value_offset; /* into the batch's value bytes */
     uint32_t value_size;
     struct span text; /* static text */

@@ -233,7 +233,7 @@ static int64_t expiry_of_key(struct keyspace *keyspace)
 
 static void begin_change(struct fake_keyspace *fake)
 {
-    CHECK(fake->is_open && fake->mode == KEYSPACE_WRITE);
+    CHECK(fake->is_open && keyspace_mode_writes(fake->mode));
 }
 
 static void notify(struct fake_keyspace *fake, const char *event)

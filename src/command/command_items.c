@@ -1,0 +1,124 @@
+#include "command/command_parts.h"
+
+#include "item/expiry.h"
+
+void item_open(struct command_context *context, struct span name, enum keyspace_mode mode, struct item *item)
+{
+    item->key = item_key_of(name);
+    item->flags = (struct item_flags){0};
+    if (keyspace_mode_writes(mode)) version_prefetch(context->versions, item->key.hash);
+    bool flags_are_known = flag_ledger_read(context->ledger, context->db, &item->key, &item->flags);
+    item->kind = context->keyspace->api->open(context->keyspace, context->db, name, mode);
+    item->is_lost = item->kind == KEYSPACE_STRING && !flags_are_known;
+    if (item->is_lost) item->kind = KEYSPACE_ABSENT;
+}
+
+void item_close(struct command_context *context)
+{
+    context->keyspace->api->close(context->keyspace);
+}
+
+enum result_status item_refuse(struct command_context *context, enum result_status status)
+{
+    item_close(context);
+    return status;
+}
+
+void item_renew_token(struct command_context *context, const struct item *item, const struct request *request)
+{
+    if (request_asks(request, ASK_TOKEN))
+        version_advance_to(context->versions, item->key.hash, request->extras->token);
+    else
+        version_advance(context->versions, item->key.hash);
+}
+
+uint64_t item_token(const struct command_context *context, const struct item *item)
+{
+    return version_current(context->versions, item->key.hash);
+}
+
+int64_t item_expiry(struct command_context *context)
+{
+    return context->keyspace->api->expiry(context->keyspace);
+}
+
+void item_store(struct command_context *context, const struct item *item, const struct request *request, struct span value,
+                int64_t expiry, struct item_flags flags, const char *event)
+{
+    context->keyspace->api->store(context->keyspace, value, expiry, event);
+    item_close(context);
+    item_renew_token(context, item, request);
+    flag_ledger_write(context->ledger, context->db, &item->key, flags);
+}
+
+void item_remove(struct command_context *context, const struct item *item)
+{
+    context->keyspace->api->remove(context->keyspace);
+    item_close(context);
+    version_advance(context->versions, item->key.hash);
+    flag_ledger_write(context->ledger, context->db, &item->key, (struct item_flags){0});
+}
+
+void item_store_or_remove(struct command_context *context, const struct item *item, const struct request *request,
+                          struct span value, int64_t expiry, struct item_flags flags)
+{
+    if (!expiry_has_passed(expiry, context->now_ms))
+        item_store(context, item, request, value, expiry, flags, "set");
+    else if (item->kind != KEYSPACE_ABSENT)
+        item_remove(context, item);
+    else
+        item_close(context);
+}
+
+bool item_touch(struct command_context *context, const struct item *item, int64_t expiry)
+{
+    if (expiry_has_passed(expiry, context->now_ms)) {
+        item_remove(context, item);
+        return false;
+    }
+    context->keyspace->api->expire(context->keyspace, expiry);
+    item_close(context);
+    return true;
+}
+
+void item_mark(struct command_context *context, const struct item *item, uint32_t marks)
+{
+    flag_ledger_write(context->ledger, context->db, &item->key, (struct item_flags){item->flags.flags, marks});
+}
+
+bool token_holds(const struct command_context *context, const struct item *item, const struct request *request)
+{
+    return !request_asks(request, ASK_COMPARE) || request->extras->compare == item_token(context, item);
+}
+
+int64_t seconds_until(int64_t expiry, int64_t now_ms)
+{
+    if (expiry == EXPIRY_NEVER) return -1;
+    return expiry > now_ms ? (expiry - now_ms) / 1000 + ((expiry - now_ms) % 1000 != 0) : 0;
+}
+
+void tell_remaining(const struct command_context *context, const struct request *request, int64_t before, int64_t after)
+{
+    if (!request->extras) return;
+    int64_t seen = request_asks(request, ASK_TTL_BEFORE_TOUCH) ? before : after;
+    request->extras->remaining_seconds = seconds_until(seen, context->now_ms);
+}
+
+int64_t vivified_expiry(const struct command_context *context, const struct request *request)
+{
+    bool touch_wins = request_asks(request, ASK_TOUCH) && !request_asks(request, ASK_TOUCH_BEFORE_VIVIFY);
+    return expiry_from_exptime(touch_wins ? request->exptime : request->extras->vivify_exptime, context->now_ms);
+}
+
+/* As memcached goes through the flags: a new item never expires, until N or T come to pass. */
+void tell_remaining_vivified(const struct command_context *context, const struct request *request)
+{
+    bool is_touched = request_asks(request, ASK_TOUCH) && !request_asks(request, ASK_TTL_BEFORE_TOUCH);
+    bool is_vivified = !request_asks(request, ASK_TTL_BEFORE_VIVIFY);
+    int64_t seen = EXPIRY_NEVER;
+    if (is_touched && is_vivified)
+        seen = vivified_expiry(context, request);
+    else if (is_touched || is_vivified)
+        seen = expiry_from_exptime(is_touched ? request->exptime : request->extras->vivify_exptime, context->now_ms);
+    request->extras->remaining_seconds = seconds_until(seen, context->now_ms);
+}

@@ -1,0 +1,86 @@
+/* What the files of command/ share that execute requests: command.c (which request goes where), command_items.c (this
+ * file's functions), command_store.c, command_count.c, command_change.c (delete, touch) and command_read.c. Nobody else
+ * includes this. */
+#ifndef DIGLOT_COMMAND_COMMAND_PARTS_H
+#define DIGLOT_COMMAND_COMMAND_PARTS_H
+
+#include "command/command.h"
+#include "item/ledger.h"
+
+/* An item as a command finds it. Its key stays open while the command works on it. */
+struct item {
+    struct item_key key;
+    enum keyspace_kind kind; /* a string whose flags are lost counts as absent */
+    bool is_lost;            /* such a string */
+    struct item_flags flags;
+};
+
+/* A command on one key that is open for writing. It closes it. */
+typedef void item_command(struct command_context *context, struct item *item, const struct request *request,
+                          struct result *result);
+
+item_command execute_set, execute_add, execute_replace, execute_cas, execute_join, execute_set_too_large;
+item_command execute_count;
+item_command execute_delete, execute_touch;
+
+/* Commands that open the key by themselves: get and gat; me. */
+void execute_get(struct command_context *context, const struct request *request, struct span name, struct result *result,
+                 struct buffer *values);
+void execute_debug(struct command_context *context, const struct request *request, struct span name, struct result *result);
+
+/* ---- Items ---- */
+
+void item_open(struct command_context *context, struct span name, enum keyspace_mode mode, struct item *item);
+void item_close(struct command_context *context);
+
+/* Closes it; returns the status that says why nothing was done. */
+enum result_status item_refuse(struct command_context *context, enum result_status status);
+
+/* Stores the open item anew and closes it: value, expiry, flags and token change together. */
+void item_store(struct command_context *context, const struct item *item, const struct request *request, struct span value,
+                int64_t expiry, struct item_flags flags, const char *event);
+/* The same where the expiry may have passed: then what is there goes. */
+void item_store_or_remove(struct command_context *context, const struct item *item, const struct request *request,
+                          struct span value, int64_t expiry, struct item_flags flags);
+void item_remove(struct command_context *context, const struct item *item);
+
+/* Gives the open item a new expiry, or removes it where that has passed. True when it is still there. Closes it. */
+bool item_touch(struct command_context *context, const struct item *item, int64_t expiry);
+
+/* Sets the marks of an item that is closed. Its content stays, and so does its token. */
+void item_mark(struct command_context *context, const struct item *item, uint32_t marks);
+
+/* The present token is to be another: of the request's choice, or the next. */
+void item_renew_token(struct command_context *context, const struct item *item, const struct request *request);
+
+uint64_t item_token(const struct command_context *context, const struct item *item);
+
+/* Expiry of the open item, ms since the epoch, or EXPIRY_NEVER. */
+int64_t item_expiry(struct command_context *context);
+
+/* ---- Requests with extras ---- */
+
+static inline bool request_asks(const struct request *request, uint32_t asks)
+{
+    return request->extras && (request->extras->asks & asks);
+}
+
+static inline void request_tell(const struct request *request, uint32_t told)
+{
+    if (request->extras) request->extras->told |= told;
+}
+
+/* False when the request compares the token of this item, and it is another. */
+bool token_holds(const struct command_context *context, const struct item *item, const struct request *request);
+
+/* The expiry of what a request with ASK_VIVIFY makes. */
+int64_t vivified_expiry(const struct command_context *context, const struct request *request);
+
+/* What `t` tells: of an item that was found with one expiry and has another now, or of one that was vivified. */
+void tell_remaining(const struct command_context *context, const struct request *request, int64_t before, int64_t after);
+void tell_remaining_vivified(const struct command_context *context, const struct request *request);
+
+/* Seconds until `expiry`, rounded up; -1: never. */
+int64_t seconds_until(int64_t expiry, int64_t now_ms);
+
+#endif

@@ -1,0 +1,156 @@
+/* Reading: get and gat of all protocols, and what meta's mg does besides: vivify what is missing, hand out who refreshes an
+ * item that is stale or about to expire, and so on. docs/flags.md tells where the marks live. */
+#include "command/command_parts.h"
+
+#include "item/expiry.h"
+
+static void copy_value(struct command_context *context, struct result *result, struct buffer *values)
+{
+    struct span value = context->keyspace->api->value(context->keyspace);
+    result->value_offset = (uint32_t)buffer_size(values);
+    result->value_size = (uint32_t)value.size;
+    buffer_append(values, value);
+}
+
+/* memcached counts gat as a touch, not as a get; and mg with T so, where it hits. */
+static void count_get(struct command_context *context, const struct request *request, bool hits)
+{
+    bool touches = request->op == REQUEST_GAT;
+    if (request_asks(request, ASK_META)) touches = hits && request_asks(request, ASK_TOUCH);
+    counter_add(context->counters, touches ? COUNTER_CMD_TOUCH : COUNTER_CMD_GET, 1);
+    if (touches)
+        counter_add(context->counters, hits ? COUNTER_TOUCH_HITS : COUNTER_TOUCH_MISSES, 1);
+    else
+        counter_add(context->counters, hits ? COUNTER_GET_HITS : COUNTER_GET_MISSES, 1);
+}
+
+/* get and gat as classic and binary know them. */
+static void read_item(struct command_context *context, const struct item *item, const struct request *request,
+                      struct result *result, struct buffer *values)
+{
+    count_get(context, request, true);
+    copy_value(context, result, values);
+    result->status = RESULT_HIT;
+    result->flags = item->flags.flags;
+    if (request->extras) request->extras->size = result->value_size;
+    if (request->op == REQUEST_GAT)
+        item_touch(context, item, expiry_from_exptime(request->exptime, context->now_ms));
+    else
+        item_close(context);
+}
+
+/* ---- Meta ---- */
+
+/* True when an item that has this expiry is so near to it that the client wants to refresh it (R). */
+static bool wants_refresh(const struct command_context *context, const struct request *request, int64_t expiry)
+{
+    if (!request_asks(request, ASK_RECACHE) || expiry == EXPIRY_NEVER) return false;
+    return seconds_until(expiry, context->now_ms) < request->extras->recache_seconds;
+}
+
+/* What the marks tell this reader. The first one of a stale item, or of one that is to be refreshed, wins. */
+static uint32_t tell_marks(const struct command_context *context, const struct item *item, const struct request *request,
+                           int64_t before, int64_t after)
+{
+    bool is_stale = item->flags.marks & LEDGER_STALE;
+    uint32_t told = is_stale ? TELL_STALE : 0;
+    int64_t seen = request_asks(request, ASK_RECACHE_BEFORE_TOUCH) ? before : after;
+    if (item->flags.marks & LEDGER_WON) return told | TELL_WON_BEFORE;
+    return is_stale || wants_refresh(context, request, seen) ? told | TELL_WON : told;
+}
+
+/* Whether the mark of a winner can be written: where reads came in, only with leave. False when that is to be asked for. */
+static bool decide_winner(const struct command_context *context, const struct request *request, uint32_t *told)
+{
+    if (!(*told & TELL_WON) || request->op == REQUEST_GAT || context->leave == COMMAND_MAY_MARK) return true;
+    if (context->leave == COMMAND_MUST_ASK) return false;
+    *told = (*told & ~(uint32_t)TELL_WON) | TELL_WON_BEFORE;
+    return true;
+}
+
+/* A client that compares has the value already. */
+static bool wants_value(const struct command_context *context, const struct item *item, const struct request *request)
+{
+    if (request_asks(request, ASK_NO_VALUE)) return false;
+    return !request_asks(request, ASK_COMPARE) || !token_holds(context, item, request);
+}
+
+static void read_marked(struct command_context *context, const struct item *item, const struct request *request,
+                        struct result *result, struct buffer *values)
+{
+    struct extras *extras = request->extras;
+    bool touches = request_asks(request, ASK_TOUCH);
+    int64_t before = item_expiry(context);
+    int64_t after = touches ? expiry_from_exptime(request->exptime, context->now_ms) : before;
+    uint32_t told = tell_marks(context, item, request, before, after);
+    if (!decide_winner(context, request, &told)) {
+        result->status = item_refuse(context, RESULT_NEEDS_WRITE);
+        return;
+    }
+    count_get(context, request, true);
+    request_tell(request, told);
+    tell_remaining(context, request, before, after);
+    extras->size = context->keyspace->api->value(context->keyspace).size;
+    if (wants_value(context, item, request)) copy_value(context, result, values);
+    result->flags = item->flags.flags;
+    result->status = RESULT_HIT;
+    bool stays = true;
+    if (touches)
+        stays = item_touch(context, item, after);
+    else
+        item_close(context);
+    if (stays && (told & TELL_WON)) item_mark(context, item, item->flags.marks | LEDGER_WON);
+}
+
+/* N: an empty item in the place of the missing one, which this client is to fill and others need not. */
+static void vivify(struct command_context *context, const struct item *item, const struct request *request,
+                   struct result *result)
+{
+    count_get(context, request, true);
+    request_tell(request, TELL_WON);
+    tell_remaining_vivified(context, request);
+    item_store_or_remove(context, item, request, SPAN(""), vivified_expiry(context, request),
+                         (struct item_flags){0, LEDGER_WON});
+    counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
+    result->status = RESULT_HIT;
+}
+
+static enum keyspace_mode mode_of(const struct request *request)
+{
+    bool is_silent = request_asks(request, ASK_NO_BUMP);
+    if (request->op == REQUEST_GAT) return is_silent ? KEYSPACE_WRITE_UNNOTICED : KEYSPACE_WRITE;
+    return is_silent ? KEYSPACE_READ_UNNOTICED : KEYSPACE_READ;
+}
+
+void execute_get(struct command_context *context, const struct request *request, struct span name, struct result *result,
+                 struct buffer *values)
+{
+    struct item item;
+    item_open(context, name, mode_of(request), &item);
+    if (item.kind == KEYSPACE_STRING) {
+        if (request_asks(request, ASK_META))
+            read_marked(context, &item, request, result, values);
+        else
+            read_item(context, &item, request, result, values);
+    } else if (item.kind == KEYSPACE_ABSENT && request->op == REQUEST_GAT && request_asks(request, ASK_VIVIFY)) {
+        vivify(context, &item, request, result);
+    } else {
+        count_get(context, request, false);
+        result->status = item_refuse(context, RESULT_NOT_FOUND);
+    }
+}
+
+void execute_debug(struct command_context *context, const struct request *request, struct span name, struct result *result)
+{
+    struct item item;
+    item_open(context, name, KEYSPACE_READ_UNNOTICED, &item);
+    if (item.kind != KEYSPACE_STRING) {
+        result->status = item_refuse(context, RESULT_NOT_FOUND);
+        return;
+    }
+    int64_t expiry = item_expiry(context);
+    tell_remaining(context, request, expiry, expiry);
+    if (request->extras) request->extras->size = context->keyspace->api->value(context->keyspace).size;
+    result->flags = item.flags.flags;
+    result->status = item_refuse(context, RESULT_HIT);
+}
