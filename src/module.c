@@ -154,6 +154,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     command->keyspace = &engine->keyspace.keyspace;
     command->ledger = engine->ledger;
     command->versions = &engine->versions;
+    command->history = &engine->history;
     command->counters = &diglot->board.sets[0];
     command->options = &diglot->options;
     command->stats = &diglot->stats;
@@ -170,6 +171,7 @@ static void tear_down_commands(struct diglot *diglot)
     command_context_deinit(&diglot->engine.command);
     flag_ledger_free(&diglot->engine.ledger);
     version_clock_deinit(&diglot->engine.versions);
+    history_deinit(&diglot->engine.history);
     counter_board_deinit(&diglot->engine.unread);
     engine_keyspace_deinit(&diglot->engine.keyspace);
 }

@@ -144,6 +144,7 @@ static void execute_keyed(struct command_context *context, const struct request 
     if (stores_value(request->op)) counter_add(context->counters, COUNTER_CMD_SET, 1);
     if (request->op == REQUEST_DEBUG) counter_add(context->counters, COUNTER_CMD_META, 1);
     forget_told(request);
+    if (request_asks(request, ASK_META)) history_begin(context->history);
     struct span name = full_key(context, request->key);
     if (flag_ledger_reserves(name))
         refuse_reserved(request, result);

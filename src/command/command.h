@@ -6,6 +6,7 @@
 #include "command/flag_ledger.h"
 #include "command/keyspace.h"
 #include "config/options.h"
+#include "item/history.h"
 #include "item/version.h"
 #include "observe/counters.h"
 #include "wire/message.h"
@@ -22,6 +23,7 @@ struct command_context {
     struct keyspace *keyspace;
     struct flag_ledger *ledger;
     struct version_clock *versions;
+    struct history *history; /* begun by the first meta request */
     struct counters *counters; /* of the main thread */
     const struct options *options;
     const struct stats_sources *stats;

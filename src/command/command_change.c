@@ -57,6 +57,7 @@ void execute_touch(struct command_context *context, struct item *item, const str
                    struct result *result)
 {
     bool hits = item->kind == KEYSPACE_STRING;
+    if (hits) item_note_read(context, item); /* so memcached sees it */
     if (hits)
         item_touch(context, item, expiry_from_exptime(request->exptime, context->now_ms));
     else

@@ -45,16 +45,18 @@ static void store_number(struct command_context *context, const struct item *ite
 {
     char text[NUMBER_TEXT_SIZE];
     struct span value = span_of(text, number_format_u64(text, number));
-    struct item_flags flags = item->flags;
-    if (value.size > size_before) flags.marks = 0;
+    bool is_new = value.size > size_before;
+    struct item_flags flags = {item->flags.flags, is_new ? 0 : item->flags.marks};
     int64_t before = item_expiry(context);
     int64_t expiry = before;
     if (request_asks(request, ASK_TOUCH)) expiry = expiry_from_exptime(request->exptime, context->now_ms);
     tell_remaining(context, request, before, expiry);
     if (expiry_has_passed(expiry, context->now_ms))
         item_remove(context, item);
-    else
+    else if (is_new)
         item_store(context, item, request, value, expiry, flags, "incrby");
+    else
+        item_overwrite(context, item, request, value, expiry, flags, "incrby");
     if (request->extras) request->extras->size = value.size;
 }
 

@@ -42,8 +42,18 @@ int64_t item_expiry(struct command_context *context)
     return context->keyspace->api->expiry(context->keyspace);
 }
 
-void item_store(struct command_context *context, const struct item *item, const struct request *request, struct span value,
-                int64_t expiry, struct item_flags flags, const char *event)
+static int64_t now_seconds(const struct command_context *context)
+{
+    return context->now_ms / 1000;
+}
+
+void item_note_read(struct command_context *context, const struct item *item)
+{
+    history_note_read(context->history, item->key.hash, now_seconds(context));
+}
+
+void item_overwrite(struct command_context *context, const struct item *item, const struct request *request,
+                    struct span value, int64_t expiry, struct item_flags flags, const char *event)
 {
     context->keyspace->api->store(context->keyspace, value, expiry, event);
     item_close(context);
@@ -51,8 +61,16 @@ void item_store(struct command_context *context, const struct item *item, const 
     flag_ledger_write(context->ledger, context->db, &item->key, flags);
 }
 
+void item_store(struct command_context *context, const struct item *item, const struct request *request, struct span value,
+                int64_t expiry, struct item_flags flags, const char *event)
+{
+    item_overwrite(context, item, request, value, expiry, flags, event);
+    history_note_stored(context->history, item->key.hash, now_seconds(context));
+}
+
 void item_remove(struct command_context *context, const struct item *item)
 {
+    history_forget(context->history, item->key.hash);
     context->keyspace->api->remove(context->keyspace);
     item_close(context);
     version_advance(context->versions, item->key.hash);
@@ -121,4 +139,28 @@ void tell_remaining_vivified(const struct command_context *context, const struct
     else if (is_touched || is_vivified)
         seen = expiry_from_exptime(is_touched ? request->exptime : request->extras->vivify_exptime, context->now_ms);
     request->extras->remaining_seconds = seconds_until(seen, context->now_ms);
+}
+
+/* The engine's own clock of a key knows of RESP's uses, too; but it has one under some policies only. */
+static int64_t idle_seconds_of(struct command_context *context, struct span name)
+{
+    const struct keyspace_api *api = context->keyspace->api;
+    int64_t idle = -1;
+    if (api->open(context->keyspace, context->db, name, KEYSPACE_READ_UNNOTICED) != KEYSPACE_ABSENT)
+        idle = api->idle(context->keyspace);
+    api->close(context->keyspace);
+    return idle;
+}
+
+void tell_history(struct command_context *context, const struct request *request, struct span name)
+{
+    bool was_read;
+    int64_t last_use, idle = idle_seconds_of(context, name);
+    if (history_find(context->history, hash_key(name), &was_read, &last_use)) {
+        request_tell(request, was_read ? TELL_HISTORY | TELL_HIT_BEFORE : TELL_HISTORY);
+        if (idle < 0) idle = now_seconds(context) > last_use ? now_seconds(context) - last_use : 0;
+    }
+    if (idle < 0) return;
+    request->extras->idle_seconds = idle;
+    request_tell(request, TELL_IDLE);
 }

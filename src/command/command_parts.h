@@ -39,7 +39,10 @@ enum result_status item_refuse(struct command_context *context, enum result_stat
 /* Stores the open item anew and closes it: value, expiry, flags and token change together. */
 void item_store(struct command_context *context, const struct item *item, const struct request *request, struct span value,
                 int64_t expiry, struct item_flags flags, const char *event);
-/* The same where the expiry may have passed: then what is there goes. */
+/* The same for an item that, to memcached, is the old one with other bytes: whether it has been read stays. */
+void item_overwrite(struct command_context *context, const struct item *item, const struct request *request,
+                    struct span value, int64_t expiry, struct item_flags flags, const char *event);
+/* As item_store where the expiry may have passed: then what is there goes. */
 void item_store_or_remove(struct command_context *context, const struct item *item, const struct request *request,
                           struct span value, int64_t expiry, struct item_flags flags);
 void item_remove(struct command_context *context, const struct item *item);
@@ -52,6 +55,12 @@ void item_mark(struct command_context *context, const struct item *item, uint32_
 
 /* The present token is to be another: of the request's choice, or the next. */
 void item_renew_token(struct command_context *context, const struct item *item, const struct request *request);
+
+/* The item was read by a client. */
+void item_note_read(struct command_context *context, const struct item *item);
+
+/* h and l, me: what is known of the item's past. It must not be open yet, as opening it is a use. */
+void tell_history(struct command_context *context, const struct request *request, struct span name);
 
 uint64_t item_token(const struct command_context *context, const struct item *item);
 

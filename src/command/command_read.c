@@ -32,6 +32,7 @@ static void read_item(struct command_context *context, const struct item *item, 
     copy_value(context, result, values);
     result->status = RESULT_HIT;
     result->flags = item->flags.flags;
+    item_note_read(context, item);
     if (request->extras) request->extras->size = result->value_size;
     if (request->op == REQUEST_GAT)
         item_touch(context, item, expiry_from_exptime(request->exptime, context->now_ms));
@@ -90,7 +91,8 @@ static void read_marked(struct command_context *context, const struct item *item
     count_get(context, request, true);
     request_tell(request, told);
     tell_remaining(context, request, before, after);
-    extras->size = context->keyspace->api->value(context->keyspace).size;
+    extras->size = context->keyspace->api->size(context->keyspace);
+    if (!request_asks(request, ASK_NO_BUMP)) item_note_read(context, item);
     if (wants_value(context, item, request)) copy_value(context, result, values);
     result->flags = item->flags.flags;
     result->status = RESULT_HIT;
@@ -111,6 +113,7 @@ static void vivify(struct command_context *context, const struct item *item, con
     tell_remaining_vivified(context, request);
     item_store_or_remove(context, item, request, SPAN(""), vivified_expiry(context, request),
                          (struct item_flags){0, LEDGER_WON});
+    item_note_read(context, item);
     counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
     result->status = RESULT_HIT;
 }
@@ -126,6 +129,7 @@ void execute_get(struct command_context *context, const struct request *request,
                  struct buffer *values)
 {
     struct item item;
+    if (request_asks(request, ASK_HISTORY)) tell_history(context, request, name);
     item_open(context, name, mode_of(request), &item);
     if (item.kind == KEYSPACE_STRING) {
         if (request_asks(request, ASK_META))
@@ -143,6 +147,7 @@ void execute_get(struct command_context *context, const struct request *request,
 void execute_debug(struct command_context *context, const struct request *request, struct span name, struct result *result)
 {
     struct item item;
+    if (request->extras) tell_history(context, request, name);
     item_open(context, name, KEYSPACE_READ_UNNOTICED, &item);
     if (item.kind != KEYSPACE_STRING) {
         result->status = item_refuse(context, RESULT_NOT_FOUND);
@@ -150,7 +155,7 @@ void execute_debug(struct command_context *context, const struct request *reques
     }
     int64_t expiry = item_expiry(context);
     tell_remaining(context, request, expiry, expiry);
-    if (request->extras) request->extras->size = context->keyspace->api->value(context->keyspace).size;
+    if (request->extras) request->extras->size = context->keyspace->api->size(context->keyspace);
     result->flags = item.flags.flags;
     result->status = item_refuse(context, RESULT_HIT);
 }

@@ -41,6 +41,10 @@ struct keyspace_api {
     enum keyspace_kind (*open)(struct keyspace *keyspace, int db, struct span key, enum keyspace_mode mode);
     /* The value of the open string; holds until the key is changed or closed. */
     struct span (*value)(struct keyspace *keyspace);
+    /* The size of the open string, in bytes; unlike the value, without a change of how the engine keeps it. */
+    size_t (*size)(struct keyspace *keyspace);
+    /* Seconds since the open key was used, before it was opened if that went unnoticed; -1: the engine does not know. */
+    int64_t (*idle)(struct keyspace *keyspace);
     /* Expiry of the open key, ms since the epoch, or KEYSPACE_NO_EXPIRY. */
     int64_t (*expiry)(struct keyspace *keyspace);
     /* Makes the open key a string of these bytes that expires at `expiry`, whatever it was. `value` must not point into

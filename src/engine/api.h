@@ -151,6 +151,9 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, KeyType, (RedisModuleKey *))                                                                            \
     /* The bytes of a string, until the key is changed or closed. For writing: after StringTruncate to the wanted size. */ \
     FUNCTION(char *, StringDMA, (RedisModuleKey *, size_t *, int mode))                                                   \
+    FUNCTION(size_t, ValueLength, (RedisModuleKey *))                                                                     \
+    /* Milliseconds since the key was used, in steps of a second or so; -1 where the policy keeps no clock (LFU). */      \
+    FUNCTION(int, GetLRU, (RedisModuleKey *, long long *))                                                                \
     FUNCTION(int, StringTruncate, (RedisModuleKey *, size_t))                                                             \
     /* Delete and add: clears the expiry; replaces any type. */                                                           \
     FUNCTION(int, StringSet, (RedisModuleKey *, RedisModuleString *))                                                     \

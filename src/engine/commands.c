@@ -30,6 +30,7 @@ static void execute(RedisModuleCtx *ctx, const struct request *request, struct r
     command.keyspace = &engine->keyspace.keyspace;
     command.ledger = engine->ledger;
     command.versions = &engine->versions;
+    command.history = &engine->history;
     command.counters = &engine->unread.sets[0];
     command.options = engine->options;
     command.db = api_selected_db(ctx);

@@ -11,6 +11,7 @@ struct engine {
     const struct options *options;
     struct engine_keyspace keyspace;
     struct version_clock versions;
+    struct history history;
     struct flag_ledger *ledger;
     struct command_context command; /* of the memcached door */
     struct executor executor;

@@ -67,6 +67,7 @@ static void note_item_change(struct engine *engine, RedisModuleCtx *ctx, int db,
     case CHANGE_COPIED_TO: relocations_note_copied_to(engine, ctx, db, key); break;
     }
     version_advance(&engine->versions, key->hash);
+    history_forget(&engine->history, key->hash);
 }
 
 /* Somebody else than us changed a ledger string. On a replica that is the primary at its work, which tells of a loss in the
@@ -121,13 +122,20 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     }
 }
 
+/* Any number of items may have changed. */
+static void note_all_changed(struct engine *engine)
+{
+    version_advance_all(&engine->versions);
+    history_forget_all(&engine->history);
+}
+
 static void on_flush(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
 {
     (void)ctx, (void)event;
     struct engine *engine = engine_instance();
     if (!engine || subevent != API_FLUSH_END) return;
     const struct api_flush_info *info = data;
-    version_advance_all(&engine->versions);
+    note_all_changed(engine);
     if (info->db < 0)
         flag_ledger_note_loaded(engine->ledger);
     else
@@ -140,13 +148,13 @@ static void on_swap(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     struct engine *engine = engine_instance();
     if (!engine) return;
     const struct api_swap_info *info = data;
-    version_advance_all(&engine->versions);
+    note_all_changed(engine);
     flag_ledger_note_swapped(engine->ledger, info->first, info->second);
 }
 
 static void note_dataset_replaced(struct engine *engine)
 {
-    version_advance_all(&engine->versions);
+    note_all_changed(engine);
     flag_ledger_note_loaded(engine->ledger);
 }
 
@@ -174,7 +182,7 @@ static void on_role(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     if (!engine) return;
     engine->is_primary = subevent == API_ROLE_NOW_PRIMARY;
     engine->command.flush_at_ms = 0; /* it was asked of the old role */
-    version_advance_all(&engine->versions);
+    note_all_changed(engine);
     flag_ledger_set_role(engine->ledger, engine->is_primary, false);
 }
 

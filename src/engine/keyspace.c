@@ -12,7 +12,8 @@ static void select_db(struct engine_keyspace *ks, int db)
     if (api_selected_db(ks->ctx) != db) CHECK(api.SelectDb(ks->ctx, db) == API_OK);
 }
 
-/* Not to be noticed is a flag that every engine knows, Redis 7.0 too. */
+/* Every engine knows how to open a key unnoticed. (On Redis 7.0 the first reading of a short value's bytes counts as a use
+ * all the same, as it makes the engine keep them in another way.) */
 static int open_flags(enum keyspace_mode mode)
 {
     int flags = keyspace_mode_writes(mode) ? API_READ | API_WRITE : API_READ;
@@ -39,6 +40,18 @@ static struct span value_of_key(struct keyspace *keyspace)
     size_t size;
     const char *data = api.StringDMA(ks->key, &size, API_READ);
     return span_of(data, size);
+}
+
+static size_t size_of_key(struct keyspace *keyspace)
+{
+    return api.ValueLength(of(keyspace)->key);
+}
+
+static int64_t idle_of_key(struct keyspace *keyspace)
+{
+    long long idle_ms = -1;
+    if (api.GetLRU(of(keyspace)->key, &idle_ms) != API_OK || idle_ms < 0) return -1;
+    return idle_ms / 1000;
 }
 
 static int64_t expiry_of_key(struct keyspace *keyspace)
@@ -201,6 +214,8 @@ static void read_facts(struct keyspace *keyspace, struct engine_facts *facts)
 static const struct keyspace_api engine_keyspace_api = {
     .open = open_key,
     .value = value_of_key,
+    .size = size_of_key,
+    .idle = idle_of_key,
     .expiry = expiry_of_key,
     .store = store_value,
     .patch = patch_value,

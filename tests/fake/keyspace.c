@@ -43,6 +43,7 @@ static struct fake_key *make_key(struct fake_keyspace *fake, int db, struct span
     set_bytes(&key->name, name);
     key->kind = KEYSPACE_STRING;
     key->expiry = KEYSPACE_NO_EXPIRY;
+    key->last_use_ms = fake->now_ms;
     *link = key;
     return key;
 }
@@ -145,6 +146,7 @@ static void tell(struct fake_keyspace *fake, int db, struct span name, const cha
         if (change == CHANGE_OVERWRITE) flag_ledger_note_overwrite(fake->ledger, db, &key);
     }
     if (fake->versions && change >= CHANGE_OVERWRITE) version_advance(fake->versions, key.hash);
+    if (fake->history && change >= CHANGE_OVERWRITE) history_forget(fake->history, key.hash);
 }
 
 /* A key went from one place to another. The name of a ledger string has no flags, and none are kept for one. */
@@ -198,6 +200,9 @@ static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct spa
     fake->open_db = db;
     set_bytes(&fake->open_name, name);
     fake->open_key = look_up(fake, db, name);
+    bool is_noticed = mode == KEYSPACE_READ || mode == KEYSPACE_WRITE;
+    fake->idle_since_ms = fake->open_key ? fake->open_key->last_use_ms : 0;
+    if (is_noticed && fake->open_key) fake->open_key->last_use_ms = fake->now_ms;
     return fake->open_key ? fake->open_key->kind : KEYSPACE_ABSENT;
 }
 
@@ -222,6 +227,20 @@ static struct span value_of_key(struct keyspace *keyspace)
         if (value.size > 0) memcpy(fake->lent, value.data, value.size);
     }
     return span_of(fake->lent, value.size);
+}
+
+static size_t size_of_key(struct keyspace *keyspace)
+{
+    struct fake_keyspace *fake = of(keyspace);
+    CHECK(fake->is_open && fake->open_key && fake->open_key->kind == KEYSPACE_STRING);
+    return buffer_size(&fake->open_key->value);
+}
+
+static int64_t idle_of_key(struct keyspace *keyspace)
+{
+    struct fake_keyspace *fake = of(keyspace);
+    CHECK(fake->is_open && fake->open_key);
+    return fake->knows_idle ? (fake->now_ms - fake->idle_since_ms) / 1000 : -1;
 }
 
 static int64_t expiry_of_key(struct keyspace *keyspace)
@@ -345,6 +364,8 @@ static void read_facts(struct keyspace *keyspace, struct engine_facts *facts)
 static const struct keyspace_api fake_keyspace_api = {
     .open = open_key,
     .value = value_of_key,
+    .size = size_of_key,
+    .idle = idle_of_key,
     .expiry = expiry_of_key,
     .store = store_value,
     .patch = patch_value,
@@ -495,6 +516,7 @@ void fake_resp_flushdb(struct fake_keyspace *fake, int db)
 {
     empty_db(fake, db);
     if (fake->versions) version_advance_all(fake->versions);
+    if (fake->history) history_forget_all(fake->history);
     if (fake->ledger) flag_ledger_note_emptied(fake->ledger, db);
 }
 
@@ -502,6 +524,7 @@ void fake_resp_flushall(struct fake_keyspace *fake)
 {
     for (int db = 0; db < FAKE_DATABASES; db++) empty_db(fake, db);
     if (fake->versions) version_advance_all(fake->versions);
+    if (fake->history) history_forget_all(fake->history);
     if (fake->ledger) flag_ledger_note_loaded(fake->ledger);
 }
 
@@ -512,6 +535,7 @@ void fake_resp_swapdb(struct fake_keyspace *fake, int first, int second)
     memcpy(fake->databases[first], fake->databases[second], sizeof buckets);
     memcpy(fake->databases[second], buckets, sizeof buckets);
     if (fake->versions) version_advance_all(fake->versions);
+    if (fake->history) history_forget_all(fake->history);
     if (fake->ledger) flag_ledger_note_swapped(fake->ledger, first, second);
 }
 

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "command/flag_ledger.h"
 #include "command/keyspace.h"
+#include "item/history.h"
 #include "item/version.h"
 
 #define FAKE_DATABASES 3
@@ -19,6 +20,7 @@ struct fake_key {
     struct fake_key *next; /* in its bucket */
     enum keyspace_kind kind;
     int64_t expiry;
+    int64_t last_use_ms; /* by a client whom it noticed */
     struct buffer name;
     struct buffer value;
 };
@@ -29,11 +31,13 @@ struct fake_keyspace {
     struct engine_facts facts; /* `keys` is counted, the rest is the test's */
     int64_t now_ms;
     bool keeps_expired; /* a replica, or paused: expired keys are absent, but stay */
+    bool knows_idle;    /* the policy keeps a clock of each key's use */
     bool refuses_flush; /* the engine has no such command */
 
     /* Whom events are told to; each may be NULL. */
     struct flag_ledger *ledger;
     struct version_clock *versions;
+    struct history *history;
 
     struct buffer events;      /* "set k\n": what was notified */
     struct buffer propagation; /* "SET k v PXAT 1\n": what went to replicas and the append-only file */
@@ -44,6 +48,7 @@ struct fake_keyspace {
     int open_db;
     struct buffer open_name;
     struct fake_key *open_key; /* NULL: absent */
+    int64_t idle_since_ms;     /* when the open key was used before it was opened */
     char *lent;                /* the value's bytes that were given out */
 };
 

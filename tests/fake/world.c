@@ -11,6 +11,7 @@ void world_init(struct world *world)
     world->ledger = flag_ledger_new(&world->fake.keyspace, FAKE_DATABASES);
     world->fake.ledger = world->ledger;
     world->fake.versions = &world->versions;
+    world->fake.history = &world->history;
     world->stats = (struct stats_sources){&world->board, &world->clients, &world->options, WORLD_BEGIN_MS};
     buffer_init(&world->values);
 
@@ -18,6 +19,7 @@ void world_init(struct world *world)
     world->context.keyspace = &world->fake.keyspace;
     world->context.ledger = world->ledger;
     world->context.versions = &world->versions;
+    world->context.history = &world->history;
     world->context.counters = &world->board.sets[0];
     world->context.options = &world->options;
     world->context.stats = &world->stats;
@@ -31,6 +33,7 @@ void world_deinit(struct world *world)
     buffer_deinit(&world->values);
     flag_ledger_free(&world->ledger);
     version_clock_deinit(&world->versions);
+    history_deinit(&world->history);
     client_list_deinit(&world->clients);
     counter_board_deinit(&world->board);
     fake_keyspace_deinit(&world->fake);
@@ -42,6 +45,8 @@ void world_reset(struct world *world)
     fake_keyspace_clear(&world->fake);
     world->fake.keeps_expired = false;
     world->context.flush_at_ms = 0;
+    world->context.leave = COMMAND_MUST_ASK;
+    history_deinit(&world->history);
     world_set_clock(world, WORLD_BEGIN_MS);
     world_set_writable(world, true);
 }

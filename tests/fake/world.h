@@ -15,6 +15,7 @@ struct world {
     struct counter_board board;
     struct client_list clients;
     struct version_clock versions;
+    struct history history;
     struct flag_ledger *ledger;
     struct stats_sources stats;
     struct command_context context;
