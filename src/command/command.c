@@ -112,7 +112,7 @@ static void execute_on_item(struct command_context *context, const struct reques
         execute_debug(context, request, name, result);
     } else {
         struct item item;
-        item_open(context, name, KEYSPACE_WRITE, &item);
+        item_open(context, name, &item);
         item_commands[request->op](context, &item, request, result);
     }
 }

@@ -2,15 +2,25 @@
 
 #include "item/expiry.h"
 
-void item_open(struct command_context *context, struct span name, enum keyspace_mode mode, struct item *item)
+void item_look_up(struct command_context *context, struct item *item)
+{
+    item->flags = (struct item_flags){0};
+    item->is_lost = !flag_ledger_read(context->ledger, context->db, &item->key, &item->flags);
+}
+
+void item_open_found(struct command_context *context, enum keyspace_mode mode, struct item *item)
+{
+    item->kind = context->keyspace->api->open(context->keyspace, context->db, item->key.name, mode);
+    item->is_lost &= item->kind == KEYSPACE_STRING;
+    if (item->is_lost) item->kind = KEYSPACE_ABSENT;
+}
+
+void item_open(struct command_context *context, struct span name, struct item *item)
 {
     item->key = item_key_of(name);
-    item->flags = (struct item_flags){0};
-    if (keyspace_mode_writes(mode)) version_prefetch(context->versions, item->key.hash);
-    bool flags_are_known = flag_ledger_read(context->ledger, context->db, &item->key, &item->flags);
-    item->kind = context->keyspace->api->open(context->keyspace, context->db, name, mode);
-    item->is_lost = item->kind == KEYSPACE_STRING && !flags_are_known;
-    if (item->is_lost) item->kind = KEYSPACE_ABSENT;
+    version_prefetch(context->versions, item->key.hash);
+    item_look_up(context, item);
+    item_open_found(context, KEYSPACE_WRITE, item);
 }
 
 void item_close(struct command_context *context)
@@ -142,21 +152,21 @@ void tell_remaining_vivified(const struct command_context *context, const struct
 }
 
 /* The engine's own clock of a key knows of RESP's uses, too; but it has one under some policies only. */
-static int64_t idle_seconds_of(struct command_context *context, struct span name)
+static int64_t idle_seconds_of(struct command_context *context, const struct item *item)
 {
     const struct keyspace_api *api = context->keyspace->api;
     int64_t idle = -1;
-    if (api->open(context->keyspace, context->db, name, KEYSPACE_READ_UNNOTICED) != KEYSPACE_ABSENT)
+    if (api->open(context->keyspace, context->db, item->key.name, KEYSPACE_READ_UNNOTICED) != KEYSPACE_ABSENT)
         idle = api->idle(context->keyspace);
     api->close(context->keyspace);
     return idle;
 }
 
-void tell_history(struct command_context *context, const struct request *request, struct span name)
+void tell_history(struct command_context *context, const struct request *request, const struct item *item)
 {
     bool was_read;
-    int64_t last_use, idle = idle_seconds_of(context, name);
-    if (history_find(context->history, hash_key(name), &was_read, &last_use)) {
+    int64_t last_use, idle = idle_seconds_of(context, item);
+    if (history_find(context->history, item->key.hash, &was_read, &last_use)) {
         request_tell(request, was_read ? TELL_HISTORY | TELL_HIT_BEFORE : TELL_HISTORY);
         if (idle < 0) idle = now_seconds(context) > last_use ? now_seconds(context) - last_use : 0;
     }

@@ -30,7 +30,11 @@ void execute_debug(struct command_context *context, const struct request *reques
 
 /* ---- Items ---- */
 
-void item_open(struct command_context *context, struct span name, enum keyspace_mode mode, struct item *item);
+/* Opens an item for writing. */
+void item_open(struct command_context *context, struct span name, struct item *item);
+/* The same in two steps: `key` is set, then the flags are looked up (kind is not known, is_lost a guess), then it is opened. */
+void item_look_up(struct command_context *context, struct item *item);
+void item_open_found(struct command_context *context, enum keyspace_mode mode, struct item *item);
 void item_close(struct command_context *context);
 
 /* Closes it; returns the status that says why nothing was done. */
@@ -60,7 +64,7 @@ void item_renew_token(struct command_context *context, const struct item *item, 
 void item_note_read(struct command_context *context, const struct item *item);
 
 /* h and l, me: what is known of the item's past. It must not be open yet, as opening it is a use. */
-void tell_history(struct command_context *context, const struct request *request, struct span name);
+void tell_history(struct command_context *context, const struct request *request, const struct item *item);
 
 uint64_t item_token(const struct command_context *context, const struct item *item);
 

@@ -49,24 +49,18 @@ static bool wants_refresh(const struct command_context *context, const struct re
     return seconds_until(expiry, context->now_ms) < request->extras->recache_seconds;
 }
 
-/* What the marks tell this reader. The first one of a stale item, or of one that is to be refreshed, wins. */
+/* What the marks tell this reader. The first one of a stale item, or of one that is to be refreshed, wins; who may not set
+ * the mark of the winner does not. */
 static uint32_t tell_marks(const struct command_context *context, const struct item *item, const struct request *request,
                            int64_t before, int64_t after)
 {
     bool is_stale = item->flags.marks & LEDGER_STALE;
     uint32_t told = is_stale ? TELL_STALE : 0;
     int64_t seen = request_asks(request, ASK_RECACHE_BEFORE_TOUCH) ? before : after;
+    bool may_win = request->op == REQUEST_GAT || context->leave == COMMAND_MAY_MARK;
     if (item->flags.marks & LEDGER_WON) return told | TELL_WON_BEFORE;
-    return is_stale || wants_refresh(context, request, seen) ? told | TELL_WON : told;
-}
-
-/* Whether the mark of a winner can be written: where reads came in, only with leave. False when that is to be asked for. */
-static bool decide_winner(const struct command_context *context, const struct request *request, uint32_t *told)
-{
-    if (!(*told & TELL_WON) || request->op == REQUEST_GAT || context->leave == COMMAND_MAY_MARK) return true;
-    if (context->leave == COMMAND_MUST_ASK) return false;
-    *told = (*told & ~(uint32_t)TELL_WON) | TELL_WON_BEFORE;
-    return true;
+    if (!is_stale && !wants_refresh(context, request, seen)) return told;
+    return told | (may_win ? TELL_WON : TELL_WON_BEFORE);
 }
 
 /* A client that compares has the value already. */
@@ -84,10 +78,6 @@ static void read_marked(struct command_context *context, const struct item *item
     int64_t before = item_expiry(context);
     int64_t after = touches ? expiry_from_exptime(request->exptime, context->now_ms) : before;
     uint32_t told = tell_marks(context, item, request, before, after);
-    if (!decide_winner(context, request, &told)) {
-        result->status = item_refuse(context, RESULT_NEEDS_WRITE);
-        return;
-    }
     count_get(context, request, true);
     request_tell(request, told);
     tell_remaining(context, request, before, after);
@@ -118,9 +108,18 @@ static void vivify(struct command_context *context, const struct item *item, con
     result->status = RESULT_HIT;
 }
 
-static enum keyspace_mode mode_of(const struct request *request)
+/* True when this reader is the first of a stale item, and must not mark it yet. */
+static bool must_ask(const struct command_context *context, const struct item *item, const struct request *request)
 {
-    bool is_silent = request_asks(request, ASK_NO_BUMP);
+    return request->op == REQUEST_GET && request_asks(request, ASK_META) && context->leave == COMMAND_MUST_ASK &&
+           (item->flags.marks & (LEDGER_STALE | LEDGER_WON)) == LEDGER_STALE;
+}
+
+/* A read that will come again must find the item as unnoticed as it was: it may ask how long that has been so. */
+static enum keyspace_mode mode_of(const struct command_context *context, const struct item *item,
+                                  const struct request *request)
+{
+    bool is_silent = request_asks(request, ASK_NO_BUMP) || must_ask(context, item, request);
     if (request->op == REQUEST_GAT) return is_silent ? KEYSPACE_WRITE_UNNOTICED : KEYSPACE_WRITE;
     return is_silent ? KEYSPACE_READ_UNNOTICED : KEYSPACE_READ;
 }
@@ -128,11 +127,15 @@ static enum keyspace_mode mode_of(const struct request *request)
 void execute_get(struct command_context *context, const struct request *request, struct span name, struct result *result,
                  struct buffer *values)
 {
-    struct item item;
-    if (request_asks(request, ASK_HISTORY)) tell_history(context, request, name);
-    item_open(context, name, mode_of(request), &item);
+    struct item item = {.key = item_key_of(name)};
+    if (request->op == REQUEST_GAT) version_prefetch(context->versions, item.key.hash);
+    if (request_asks(request, ASK_HISTORY)) tell_history(context, request, &item);
+    item_look_up(context, &item);
+    item_open_found(context, mode_of(context, &item, request), &item);
     if (item.kind == KEYSPACE_STRING) {
-        if (request_asks(request, ASK_META))
+        if (must_ask(context, &item, request))
+            result->status = item_refuse(context, RESULT_NEEDS_WRITE);
+        else if (request_asks(request, ASK_META))
             read_marked(context, &item, request, result, values);
         else
             read_item(context, &item, request, result, values);
@@ -146,9 +149,10 @@ void execute_get(struct command_context *context, const struct request *request,
 
 void execute_debug(struct command_context *context, const struct request *request, struct span name, struct result *result)
 {
-    struct item item;
-    if (request->extras) tell_history(context, request, name);
-    item_open(context, name, KEYSPACE_READ_UNNOTICED, &item);
+    struct item item = {.key = item_key_of(name)};
+    if (request->extras) tell_history(context, request, &item);
+    item_look_up(context, &item);
+    item_open_found(context, KEYSPACE_READ_UNNOTICED, &item);
     if (item.kind != KEYSPACE_STRING) {
         result->status = item_refuse(context, RESULT_NOT_FOUND);
         return;
