@@ -51,6 +51,7 @@ static void store_number(struct command_context *context, const struct item *ite
     int64_t expiry = before;
     if (request_asks(request, ASK_TOUCH)) expiry = expiry_from_exptime(request->exptime, context->now_ms);
     tell_remaining(context, request, before, expiry);
+    if (is_new) counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
     if (expiry_has_passed(expiry, context->now_ms))
         item_remove(context, item);
     else if (is_new)

@@ -99,7 +99,9 @@ static void vivify(struct command_context *context, const struct item *item, con
                    struct result *result)
 {
     count_get(context, request, true);
-    request_tell(request, TELL_WON);
+    request_tell(request, TELL_WON | TELL_HISTORY | TELL_IDLE);
+    request->extras->idle_seconds = 0;
+    request->extras->size = 0;
     tell_remaining_vivified(context, request);
     item_store_or_remove(context, item, request, SPAN(""), vivified_expiry(context, request),
                          (struct item_flags){0, LEDGER_WON});
