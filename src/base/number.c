@@ -137,6 +137,45 @@ bool number_parse_i32(struct span text, int32_t *value)
     return true;
 }
 
+#define STRICT_U64_SIZE 22
+#define STRICT_32_SIZE 11
+
+static bool read_strict(struct span text, size_t size_max, uint64_t most, uint64_t *value)
+{
+    uint64_t number;
+    if (text.size > size_max || !take_digits(&text, &number) || text.size > 0 || number > most) {
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+bool number_parse_strict_u64(struct span text, uint64_t *value)
+{
+    return read_strict(text, STRICT_U64_SIZE, UINT64_MAX, value);
+}
+
+bool number_parse_strict_u32(struct span text, uint32_t *value)
+{
+    uint64_t number;
+    if (!read_strict(text, STRICT_32_SIZE, UINT32_MAX, &number)) {
+        return false;
+    }
+    *value = (uint32_t)number;
+    return true;
+}
+
+bool number_parse_strict_i32(struct span text, int32_t *value)
+{
+    bool is_minus = text.size > 0 && text.data[0] == '-';
+    uint64_t magnitude;
+    if (!read_strict(span_skip(text, is_minus), STRICT_32_SIZE - is_minus, (uint64_t)INT32_MAX + is_minus, &magnitude)) {
+        return false;
+    }
+    *value = (int32_t)(is_minus ? -(int64_t)magnitude : (int64_t)magnitude);
+    return true;
+}
+
 /* The digits of a mantissa, scaled by `place` each when behind the point. */
 static size_t take_mantissa(struct span *text, double *value, double place)
 {

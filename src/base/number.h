@@ -21,6 +21,13 @@ bool number_parse_u32(struct span text, uint32_t *value);
 bool number_parse_i64(struct span text, int64_t *value);
 bool number_parse_i32(struct span text, int32_t *value);
 
+/* The same for the numbers of meta commands, which memcached 1.6.45 reads without leniency: digits alone, leading zeros
+ * among them, a minus before those of an i32; the value is in its type's range, and the text has no more than 22 characters
+ * (u64) or 11 (the others). */
+bool number_parse_strict_u64(struct span text, uint64_t *value);
+bool number_parse_strict_u32(struct span text, uint32_t *value);
+bool number_parse_strict_i32(struct span text, int32_t *value);
+
 /* A decimal fraction with or without exponent, white space as above; *value is near it, not rounded to the last bit. Less
  * than strtod accepts: no hexadecimal digits, infinities or NaNs. */
 bool number_parse_decimal(struct span text, double *value);

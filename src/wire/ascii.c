@@ -20,10 +20,13 @@
     { .name = SPAN(literal), .decode = ascii_decode_arithmetic, .op = (operation), .least = 3, .most = 4 }
 #define COMMAND(literal, decoder, few, many) \
     { .name = SPAN(literal), .decode = (decoder), .least = (few), .most = (many) }
+#define META(literal, decoder) { .name = SPAN(literal), .decode = (decoder), .walks_keys = true }
 #define FIXED(literal, reply) { .name = SPAN(literal), .decode = ascii_decode_fixed, .text = SPAN(reply) }
 
 /* By the size of the name, the busy ones first. */
 static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE] = {
+    [2] = {META("mg", meta_decode_get), META("ms", meta_decode_set), META("md", meta_decode_delete),
+           META("ma", meta_decode_arithmetic), META("mn", meta_decode_noop), META("me", meta_decode_debug)},
     [3] = {GET("get", false), STORAGE("set", REQUEST_SET), STORAGE("add", REQUEST_ADD), GAT("gat", false),
            {.name = SPAN("cas"), .decode = ascii_decode_storage, .op = REQUEST_CAS, .least = 6, .most = 7},
            COMMAND("lru", ascii_decode_lru, 2, 0)},
@@ -156,11 +159,19 @@ static enum decode_status decode_command(const struct ascii_command *command, st
     return command->decode(command, line, limits, decoded);
 }
 
-static enum decode_status decode_line(struct span text, struct span behind, const struct decode_limits *limits,
+/* What memcached takes the classic line for: a C string. */
+static struct span before_nul(struct span text)
+{
+    const char *nul = text.size > 0 ? memchr(text.data, '\0', text.size) : NULL;
+    return nul != NULL ? span_of(text.data, (size_t)(nul - text.data)) : text;
+}
+
+static enum decode_status decode_line(struct span whole, struct span behind, const struct decode_limits *limits,
                                      struct decoded *decoded)
 {
     struct ascii_line line;
-    line.arguments = text;
+    line.whole = whole;
+    line.arguments = before_nul(whole);
     line.behind = behind;
     line.count = 1;
     if (!next_word(&line.arguments, &line.words[0])) {
@@ -193,9 +204,7 @@ static struct span line_text(const char *start, const char *newline)
     if (size > 1 && start[size - 1] == '\r') {
         size--;
     }
-    /* memcached takes the line as a C string. */
-    const char *nul = size > 0 ? memchr(start, '\0', size) : NULL;
-    return span_of(start, nul != NULL ? (size_t)(nul - start) : size);
+    return span_of(start, size);
 }
 
 enum decode_status ascii_decode(struct span input, const struct decode_limits *limits, struct extras *extras,

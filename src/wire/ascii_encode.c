@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/number.h"
 #include "wire/ascii.h"
+#include "wire/meta.h"
 
 #define LINE_END SPAN("\r\n")
 #define END_LINE SPAN("END\r\n")
@@ -171,6 +172,10 @@ static void append_outcome(const struct request *request, const struct result *r
 
 void ascii_encode(const struct request *request, const struct result *result, struct span values, struct buffer *output)
 {
+    if (request->extras != NULL) {
+        meta_encode(request, result, values, output);
+        return;
+    }
     if (request->quiet || request->op == REQUEST_QUIT) {
         return;
     }

@@ -11,6 +11,7 @@
 #define ASCII_WORDS_MAX 23
 
 struct ascii_line {
+    struct span whole;     /* all but the line's end: what stands before the command's name, and NULs, too */
     struct span arguments; /* behind the command's name, up to the line's end or its first NUL */
     struct span behind;    /* the input behind the line */
     size_t count;          /* words, the command among them; commands that walk keys get no words */
@@ -40,6 +41,10 @@ ascii_decoder ascii_decode_fixed, ascii_decode_quit, ascii_decode_flush_all, asc
     ascii_decode_memlimit;
 /* Commands that tune a memory that is not ours: ascii_tuning.c */
 ascii_decoder ascii_decode_slabs, ascii_decode_lru, ascii_decode_lru_crawler;
+
+/* The meta commands: meta.c */
+ascii_decoder meta_decode_get, meta_decode_set, meta_decode_delete, meta_decode_arithmetic, meta_decode_debug,
+    meta_decode_noop;
 
 /* Makes the request one that is answered with `text`; of what was read before only `quiet` stays. */
 enum decode_status ascii_reply(struct decoded *decoded, struct span text);

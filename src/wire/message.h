@@ -101,7 +101,7 @@ struct request {
     uint64_t operand; /* incr, decr: the delta; cas: the token; dumps: the cursor */
     struct span key;
     struct span value; /* storage commands */
-    struct span text;  /* meta: the flags of the line, as they stood */
+    struct span text;  /* meta: the flags of the line, as they stood; the answer's are told in their order */
     struct extras *extras; /* NULL: a classic request */
 };
 
