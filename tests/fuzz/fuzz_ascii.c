@@ -129,6 +129,10 @@ static void feed(struct conversation *conversation, struct span input, const str
         struct decoded decoded;
         struct extras extras;
         enum decode_status status = ascii_decode(rest, limits, &extras, &decoded);
+        if (status == DECODE_REQUEST && decoded.request.extras != NULL) {
+            conversation->is_closed = true; /* a meta command: fuzz_meta.c has those */
+            break;
+        }
         if (status == DECODE_REQUEST) {
             check_request(&decoded, rest);
             answer(&decoded, &conversation->replies);

@@ -99,6 +99,70 @@ static void test_32_bits_keep_the_low_half(void **state)
     assert_false(number_parse_i32(SPAN("9223372036854775808"), &exptime));
 }
 
+/* What memcached 1.6.45 takes behind the flags C, F and T of mg. */
+static void test_strict(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span text;
+        bool is_u64, is_u32, is_i32;
+    } samples[] = {
+        {SPAN("0"), true, true, true},
+        {SPAN("05"), true, true, true},
+        {SPAN("00000000005"), true, true, true},
+        {SPAN("000000000005"), true, false, false},
+        {SPAN("0000000000000000000005"), true, false, false},
+        {SPAN("00000000000000000000005"), false, false, false},
+        {SPAN("2147483647"), true, true, true},
+        {SPAN("2147483648"), true, true, false},
+        {SPAN("4294967295"), true, true, false},
+        {SPAN("4294967296"), true, false, false},
+        {SPAN("18446744073709551615"), true, false, false},
+        {SPAN("18446744073709551616"), false, false, false},
+        {SPAN("-1"), false, false, true},
+        {SPAN("-2147483648"), false, false, true},
+        {SPAN("-2147483649"), false, false, false},
+        {SPAN("-0000000005"), false, false, true},
+        {SPAN("-00000000005"), false, false, false},
+        {SPAN("-18446744073709551615"), false, false, false},
+        {SPAN("-"), false, false, false},
+        {SPAN("--5"), false, false, false},
+        {SPAN("+5"), false, false, false},
+        {SPAN("5x"), false, false, false},
+        {SPAN("5\0"), false, false, false},
+        {SPAN("5\t"), false, false, false},
+        {SPAN("\t5"), false, false, false},
+        {SPAN("0x5"), false, false, false},
+        {SPAN("5.0"), false, false, false},
+        {SPAN("5-"), false, false, false},
+        {SPAN(""), false, false, false},
+    };
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        uint64_t u64 = 4711;
+        uint32_t u32 = 4711;
+        int32_t i32 = 4711;
+        assert_int_equal(number_parse_strict_u64(samples[i].text, &u64), samples[i].is_u64);
+        assert_int_equal(number_parse_strict_u32(samples[i].text, &u32), samples[i].is_u32);
+        assert_int_equal(number_parse_strict_i32(samples[i].text, &i32), samples[i].is_i32);
+        assert_true(samples[i].is_u64 || u64 == 4711);
+        assert_true(samples[i].is_u32 ? u32 == u64 : u32 == 4711);
+        assert_true(samples[i].is_i32 || i32 == 4711);
+    }
+}
+
+static void test_strict_values(void **state)
+{
+    (void)state;
+    uint64_t u64;
+    uint32_t u32;
+    int32_t i32;
+    assert_true(number_parse_strict_u64(SPAN("18446744073709551615"), &u64) && u64 == UINT64_MAX);
+    assert_true(number_parse_strict_u32(SPAN("4294967295"), &u32) && u32 == UINT32_MAX);
+    assert_true(number_parse_strict_i32(SPAN("-2147483648"), &i32) && i32 == INT32_MIN);
+    assert_true(number_parse_strict_i32(SPAN("2147483647"), &i32) && i32 == INT32_MAX);
+    assert_true(number_parse_strict_i32(SPAN("-5"), &i32) && i32 == -5);
+}
+
 static void test_decimal(void **state)
 {
     (void)state;
@@ -149,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_u64),     cmocka_unit_test(test_i64),    cmocka_unit_test(test_32_bits_keep_the_low_half),
         cmocka_unit_test(test_decimal), cmocka_unit_test(test_format),
+        cmocka_unit_test(test_strict),  cmocka_unit_test(test_strict_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

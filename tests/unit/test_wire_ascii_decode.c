@@ -267,7 +267,7 @@ static void test_server_commands(void **state)
         {SPAN("stats detail dump\r\n"), "END", false},
         {SPAN("stats cachedump 1 1\r\n"), "CLIENT_ERROR stats cachedump not allowed", false},
         {SPAN("watch\r\n"), "ERROR", false},
-        {SPAN("mn\r\n"), "ERROR", false},
+        {SPAN("mn\r\n"), "MN", false},
     };
     ASSERT_REPLIES(samples);
     assert_int_equal(decode_whole(SPAN("quit now\r\n")).op, REQUEST_QUIT);
