@@ -4,6 +4,7 @@
 #include "session/session.h"
 
 #include "wire/ascii.h"
+#include "wire/binary.h"
 
 /* A protocol that a connection may speak. */
 struct dialect {
@@ -14,12 +15,12 @@ struct dialect {
 };
 
 static const struct dialect ascii = {ascii_decode, ascii_encode, true};
+static const struct dialect binary = {binary_decode, binary_encode, false};
 
 /* The first byte of a connection decides what it speaks. */
 static const struct dialect *detect_dialect(char first)
 {
-    (void)first;
-    return &ascii;
+    return (unsigned char)first == BINARY_REQUEST_MAGIC ? &binary : &ascii;
 }
 
 void session_init(struct session *session, const struct options *options, struct counters *counters)
@@ -70,7 +71,7 @@ static void add_request(struct session *session, const struct decoded *decoded, 
 static void accept_request(struct session *session, const struct decoded *decoded, struct batch *batch)
 {
     session->swallow = decoded->swallow;
-    if (decoded->swallow > 0 && decoded->request.op == REQUEST_REPLY) {
+    if (decoded->is_too_large) {
         counter_add(session->counters, COUNTER_STORE_TOO_LARGE, 1);
     }
     session->is_closing = decoded->closes || decoded->request.op == REQUEST_QUIT;

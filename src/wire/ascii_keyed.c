@@ -93,6 +93,7 @@ static enum decode_status refuse_value(struct decoded *decoded, size_t value_siz
         decoded->request.op = REQUEST_SET_TOO_LARGE;
         return DECODE_REQUEST;
     }
+    decoded->is_too_large = true;
     return ascii_reply(decoded, SPAN("SERVER_ERROR object too large for cache"));
 }
 

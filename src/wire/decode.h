@@ -6,6 +6,7 @@
 
 struct decode_limits {
     size_t max_item_size; /* bytes, counted as memcached counts an item (wire/size.h) */
+    bool has_login;       /* clients may log in. Without, binary's SASL commands are unknown ones */
 };
 
 enum decode_status {
@@ -22,6 +23,7 @@ struct decoded {
     /* get, gets, gat, gats: all keys, as they stood in the line; every one is checked. request.key is not set.
      * Walk them with ascii_next_key; the request of the last one has ends_reply set by the session. */
     struct span keys;
+    bool is_too_large;        /* a value was refused for its size, and nothing is left to be executed */
     bool closes;              /* the connection is closed behind the reply */
     bool is_before_login;     /* answered to clients that have not authenticated, too */
 };
