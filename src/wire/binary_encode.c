@@ -188,7 +188,8 @@ static void append_failure(const struct request *request, const struct result *r
 {
     enum binary_status status = status_of(request->op, result->status);
     bool has_reason = result->status == RESULT_REFUSED || result->status == RESULT_DENIED;
-    append_text(request, status, has_reason && result->text.size > 0 ? result->text : binary_error_text(status), output);
+    struct span text = has_reason && result->text.size > 0 ? result->text : binary_error_text(status);
+    append_text(request, status, text, output);
 }
 
 static bool is_refused(enum result_status status)
