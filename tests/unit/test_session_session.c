@@ -353,6 +353,56 @@ static void test_refused_values_are_counted_once(void **state)
     free((void *)(uintptr_t)text.data);
 }
 
+#define BINARY(opcode, key_size, extras_size, body_size) \
+    "\x80" opcode "\0" key_size extras_size "\0\0\0" "\0\0" body_size "opaq" "\0\0\0\0\0\0\0\0"
+#define BINARY_REPLY(opcode, key_size, extras_size, status, body_size) \
+    "\x81" opcode "\0" key_size extras_size "\0\0" status "\0\0" body_size "opaq" "\0\0\0\0\0\0\0\0"
+
+static void assert_binary_output(struct talk *talk, struct span expected)
+{
+    assert_int_equal(buffer_size(&talk->output), expected.size);
+    assert_memory_equal(buffer_content(&talk->output).data, expected.data, expected.size);
+    buffer_reset(&talk->output, 0);
+}
+
+/* Two gets, a quiet one that finds its key as all here do, an unknown command with extras, key and value, a get. */
+static void test_first_byte_picks_the_binary_protocol(void **state)
+{
+    struct talk *talk = *state;
+    struct span input = SPAN(BINARY("\x0c", "\x03", "\0", "\0\x03") "key" BINARY("\x09", "\x01", "\0", "\0\x01") "k"
+                             BINARY("\x30", "\x01", "\x02", "\0\x06") "exkval"
+                             BINARY("\x00", "\x01", "\0", "\0\x01") "\n");
+    struct span expected = SPAN(BINARY_REPLY("\x0c", "\x03", "\x04", "\0", "\0\x0a") "\0\0\0\0" "key" "key"
+                                BINARY_REPLY("\x09", "\0", "\x04", "\0", "\0\x05") "\0\0\0\0" "k"
+                                BINARY_REPLY("\x30", "\0", "\0", "\x81", "\0\x0f") "Unknown command"
+                                BINARY_REPLY("\x00", "\0", "\x04", "\0", "\0\x05") "\0\0\0\0" "\n");
+    for (size_t piece = 1; piece <= input.size; piece++) {
+        for (struct span rest = input; rest.size > 0;) {
+            size_t size = piece < rest.size ? piece : rest.size;
+            buffer_append(&talk->input, span_of(rest.data, size));
+            turn(talk);
+            rest = span_skip(rest, size);
+        }
+        assert_binary_output(talk, expected);
+    }
+    assert_int_equal(counter_board_read(&talk->board, COUNTER_STORE_TOO_LARGE), 0);
+    say(talk, "get k\r\n");
+    turn(talk);
+    assert_true(talk->is_over);
+    assert_output(talk, "");
+}
+
+static void test_malformed_binary_request_closes_behind_its_reply(void **state)
+{
+    struct talk *talk = *state;
+    buffer_append(&talk->input, SPAN(BINARY("\x0a", "\0", "\0", "\0\0") BINARY("\x00", "\0", "\0", "\0\0")
+                                     BINARY("\x0a", "\0", "\0", "\0\0")));
+    turn(talk);
+    assert_true(talk->is_over);
+    assert_binary_output(talk, SPAN(BINARY_REPLY("\x0a", "\0", "\0", "\0", "\0\0")
+                                    BINARY_REPLY("\x00", "\0", "\0", "\x04", "\0\x11") "Invalid arguments"));
+}
+
 #define TALK_TEST(test) cmocka_unit_test_setup_teardown(test, open_talk, close_talk)
 
 int main(void)
@@ -371,6 +421,8 @@ int main(void)
         TALK_TEST(test_long_get_line_may_drip_in),
         TALK_TEST(test_endless_get_line_closes),
         TALK_TEST(test_refused_values_are_counted_once),
+        TALK_TEST(test_first_byte_picks_the_binary_protocol),
+        TALK_TEST(test_malformed_binary_request_closes_behind_its_reply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
