@@ -3,6 +3,7 @@
     server           the shared server under test, emptied before the test
     client           one connection to it (lib/wire.py); connect(**options) opens more, all are closed behind the test
     oracle           Debian's memcached, shared by the whole run
+    newest_oracle    the newest memcached, the same (fetched by scripts/engine.sh when it is missing)
     start(**options) starts a server under test of this test alone; the options are the module's: start(write_timeout=1)
     start_engine(module=True, config={...}, start=True, **options)
                      the same, and engines without the module, with options of the engine, not started yet (lib/servers.py)
@@ -60,6 +61,12 @@ def fleet():
 def oracle(fleet):
     """Debian's memcached."""
     return fleet.add(servers.Memcached())
+
+
+@pytest.fixture(scope="session")
+def newest_oracle(fleet):
+    """The newest memcached that scripts/engine.sh knows."""
+    return fleet.add(servers.Memcached(servers.newest_memcached()))
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,12 @@ KNOWN_DIFFERENCES = (
 PADDED_NUMBER = re.compile(rb"(\d{1,20}) +\r\n")
 
 
+class Step:
+    """One that is not bytes alone: `render` makes bytes of it with the tokens that this server has told."""
+
+
 @dataclass(frozen=True)
-class Cas:
+class Cas(Step):
     """A cas command. `token`: "last", "stale" (the first one seen), or a number to send as it is."""
     key: bytes
     token: object
@@ -59,6 +63,8 @@ class AfterReplies:
 
 class Conversation:
     """One sequence on one server. `splits` says how its bytes are cut: the same for every server."""
+
+    begun_line = b"\r\n"  # what ends a line that may have been begun
 
     def __init__(self, port, splits):
         self.connection = Connection(port)
@@ -108,9 +114,13 @@ class Conversation:
         if self.is_over:
             return
         try:
-            self.reply += self.connection.talk(b"\r\n")  # ends a line that may have been begun
+            self.reply += self.connection.talk(self.begun_line)
         except (Closed, AssertionError, OSError):  # closed, or in the middle of a value: the end tells
             self.finish()
+
+    def normalise(self):
+        """The replies so far, without what may differ: a list of lines and values."""
+        return normalise(self.reply)
 
     def finish(self):
         self.flush()
@@ -120,23 +130,23 @@ class Conversation:
             self.is_over = True
 
 
-def run_sequence(port, steps, seed):
+def run_sequence(port, steps, seed, talk=Conversation):
     """The reply stream of one server to the sequence, normalised."""
-    conversation = Conversation(port, random.Random(seed))
+    conversation = talk(port, random.Random(seed))
     for step in steps:
         if isinstance(step, Sync):
             conversation.sync()
         elif isinstance(step, AfterReplies):
             conversation.sync()
             conversation.add(step.data)
-        elif isinstance(step, Cas):
+        elif isinstance(step, Step):
             # The length of its token differs between servers, so it is not cut.
             conversation.flush()
             conversation.send(step.render(conversation.tokens()))
         else:
             conversation.add(step)
     conversation.finish()
-    return normalise(conversation.reply)
+    return conversation.normalise()
 
 
 def normalise(reply):

@@ -156,15 +156,23 @@ class Speaker:
             return False
 
 
+def newest_memcached():
+    """The words that run the newest memcached, whose meta and binary protocol Diglot follows; fetched when it is missing."""
+    script = os.path.join(ROOT, "scripts", "engine.sh")
+    name = subprocess.run([script, "list"], capture_output=True, text=True, check=True).stdout
+    newest = [line.split("|")[0] for line in name.splitlines() if "|memcached|" in line][-1]
+    return subprocess.run([script, "cmd", newest], capture_output=True, text=True, check=True).stdout.split()
+
+
 class Memcached(Server, Speaker):
-    """Debian's memcached: the oracle, or the subject when the tests test themselves."""
+    """Debian's memcached, or the one that `program` names: the oracle, or the subject when the tests test themselves."""
 
     OPTIONS = {"maxconns": ["-c"], "max_item_size": ["-I"], "idle_timeout": ["-o", "idle_timeout="]}
 
-    def __init__(self, **options):
+    def __init__(self, program=("memcached",), **options):
         super().__init__("memcached")
         self.memcached_port = free_port()
-        command = ["memcached", "-u", "root", "-l", "127.0.0.1", "-p", str(self.memcached_port), "-U", "0", "-m", "1024"]
+        command = [*program, "-u", "root", "-l", "127.0.0.1", "-p", str(self.memcached_port), "-U", "0", "-m", "1024"]
         if options.pop("flush_all", "yes") == "no":
             command.append("-F")
         for name, value in options.items():
