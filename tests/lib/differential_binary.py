@@ -8,12 +8,25 @@ import random
 import re
 from dataclasses import dataclass
 
-from lib.binary import VERSION, Packet, split_packets, talk
+from lib.binary import (ADD, ADDQ, DECR, DECRQ, GAT, GATK, GATKQ, GATQ, INCR, INCRQ, REPLACE, REPLACEQ, SET, SETQ, TOUCH,
+                        VERSION, Packet, split_packets, talk)
 from lib.wire import Closed, Connection
 
 # decr, and incr that wraps, shorten a number: memcached pads the stored data with spaces, Diglot stores the plain digits,
 # which RESP's INCR can read.
 PADDED_NUMBER = re.compile(rb"(\d{1,20}) +")
+
+# Where in the extras the expiry is.
+EXPTIME_AT = {**dict.fromkeys((SET, SETQ, ADD, ADDQ, REPLACE, REPLACEQ), 4), **dict.fromkeys((INCR, INCRQ, DECR, DECRQ), 16),
+              **dict.fromkeys((TOUCH, GAT, GATQ, GATK, GATKQ), 0)}
+
+
+def expires_at_once(frame):
+    """An item that has expired as it is made or touched is gone, and the token told of it belongs to nothing: memcached
+    tells the one that it had or would have had, Diglot the one that the key has now. Both tell one."""
+    at = EXPTIME_AT.get(frame.opcode)
+    exptime = int.from_bytes(frame.extras[at:at + 4], "big") if at is not None else 0
+    return 2592000 < exptime < 1500000000
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class Conversation:
         self.packets = []
         self.rest = b""
         self.keys = {}
+        self.expired = set()
         self.is_over = False
 
     def token(self, key, which):
@@ -43,11 +57,16 @@ class Conversation:
             return 1
         return tokens[-1] if which == "last" else tokens[0]
 
+    def note(self, place, frame):
+        self.keys[place] = frame.key
+        if expires_at_once(frame):
+            self.expired.add(place)
+
     def add(self, place, frame):
         if isinstance(frame, bytes):
             self.unsent += frame
             return
-        self.keys[place] = frame.key
+        self.note(place, frame)
         if isinstance(frame.cas, str):
             self.sync()
             self.unsent += frame.render(place, self.token(frame.key, frame.cas))
@@ -60,7 +79,7 @@ class Conversation:
         if isinstance(frame, bytes):
             self.add(place, frame)
         else:
-            self.keys[place] = frame.key
+            self.note(place, frame)
             self.sync(frame.render(place))
 
     def flush(self):
@@ -103,8 +122,8 @@ class Conversation:
         seen = {}
         result = []
         for packet in self.packets:
-            token = 0
-            if packet.cas:
+            token = "some" if packet.cas else 0
+            if packet.cas and packet.opaque not in self.expired:
                 tokens = seen.setdefault(self.keys.get(packet.opaque), [])
                 if packet.cas not in tokens:
                     tokens.append(packet.cas)
