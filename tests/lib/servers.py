@@ -21,7 +21,6 @@ ENGINE = shlex.split(os.environ.get("ENGINE", "redis-server"))
 MODULE = os.path.abspath(os.environ.get("DIGLOT_MODULE", os.path.join(ROOT, "build", "diglot.so")))
 IO_THREADS = int(os.environ.get("DIGLOT_IO_THREADS", "0"))
 SUBJECT_IS_MEMCACHED = os.environ.get("DIGLOT_SUBJECT", "diglot") == "memcached"
-NEWEST_MEMCACHED = "memcached-1.6.45"
 
 MIB = 1024 * 1024
 # What a sanitizer may hold on top: it keeps freed memory for a while.
