@@ -77,12 +77,107 @@ static void test_restart(void **state)
     assert_true(version_current(clock, 1) < START + 1000000);
 }
 
+/* ---- Tokens that clients choose ---- */
+
+#define YEAR (UINT64_C(366) * 86400 * 1000000000)
+
+static void test_chosen_token_stands_until_a_change(void **state)
+{
+    struct version_clock *clock = *state;
+    version_advance_to(clock, 1, 42);
+    assert_int_equal(version_current(clock, 1), 42);
+    assert_int_not_equal(version_current(clock, 2), 42);
+    version_advance(clock, 2);
+    assert_int_equal(version_current(clock, 1), 42);
+    version_advance(clock, 1);
+    assert_true(version_current(clock, 1) > START);
+    version_advance_to(clock, 1, 42);
+    version_advance_all(clock);
+    assert_true(version_current(clock, 1) > START);
+}
+
+static void test_chosen_token_of_a_shared_counter(void **state)
+{
+    struct version_clock *clock = *state;
+    version_advance_to(clock, 1, 42);
+    version_advance(clock, 1 + (uint64_t)VERSION_COUNTERS);
+    assert_int_not_equal(version_current(clock, 1), 42);
+}
+
+/* Another choice in its place: the counter is the token again, a new one for this content. */
+static void test_displaced_choice(void **state)
+{
+    struct version_clock *clock = *state;
+    version_advance_to(clock, 1, 42);
+    version_advance_to(clock, 1 + VERSION_CHOICES, 43);
+    assert_int_equal(version_current(clock, 1 + VERSION_CHOICES), 43);
+    uint64_t token = version_current(clock, 1);
+    assert_true(token > START);
+    assert_int_equal(version_current(clock, 1), token);
+}
+
+/* Whatever the clock gives out later is another token than the chosen one. */
+static void test_clock_leaps_over_a_chosen_token(void **state)
+{
+    struct version_clock *clock = *state;
+    uint64_t token = START + 5;
+    version_advance_to(clock, 1, token);
+    assert_int_equal(version_current(clock, 1), token);
+    for (uint64_t i = 0; i < 20; i++) {
+        version_advance(clock, 1);
+        assert_int_not_equal(version_current(clock, 1), token);
+    }
+    version_advance_to(clock, 1, START + 9 * YEAR);
+    version_advance(clock, 1);
+    assert_true(version_current(clock, 1) > START + 9 * YEAR);
+}
+
+/* Nobody brings the clock to its end. */
+static void test_far_choices(void **state)
+{
+    struct version_clock *clock = *state;
+    for (uint64_t token = UINT64_MAX; token > START + 21 * YEAR; token -= YEAR) {
+        version_advance_to(clock, 1, token);
+        assert_int_equal(version_current(clock, 1), token);
+    }
+    for (uint64_t token = START + 19 * YEAR; token > START + 11 * YEAR; token -= YEAR) {
+        version_advance_to(clock, 1, token);
+        assert_int_not_equal(version_current(clock, 1), token);
+    }
+    version_advance(clock, 1);
+    assert_true(version_current(clock, 1) < START + 1000);
+    for (uint64_t years = 1; years < 200; years++) version_advance_to(clock, years, START + years * YEAR);
+    version_advance(clock, 1);
+    assert_true(version_current(clock, 1) < START + 11 * YEAR);
+}
+
+/* A token that stood for an earlier content of the key must not stand for a later one. */
+static void test_choice_of_an_earlier_token(void **state)
+{
+    struct version_clock *clock = *state;
+    version_advance(clock, 1);
+    uint64_t earlier = version_current(clock, 1);
+    version_advance_to(clock, 1, earlier);
+    assert_true(version_current(clock, 1) > earlier);
+    version_advance(clock, 1);
+    version_advance_to(clock, 1, earlier);
+    assert_true(version_current(clock, 1) > earlier);
+    uint64_t floor = version_current(clock, 2);
+    version_advance_to(clock, 2, floor);
+    assert_true(version_current(clock, 2) > floor);
+    version_advance_to(clock, 2, 0);
+    assert_int_not_equal(version_current(clock, 2), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_token_stands_until_a_change), TEST(test_tokens_grow), TEST(test_shared_counter),
         TEST(test_advance_all),                 TEST(test_restart),
+        TEST(test_chosen_token_stands_until_a_change), TEST(test_chosen_token_of_a_shared_counter),
+        TEST(test_displaced_choice),            TEST(test_clock_leaps_over_a_chosen_token),
+        TEST(test_far_choices),                 TEST(test_choice_of_an_earlier_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
