@@ -222,6 +222,13 @@ static void set_value(struct model_item *item, struct span value)
     memcpy(item->value, value.data, value.size);
 }
 
+/* The item is another one, which has no marks. */
+static void rewrite_item(struct model *model, struct model_item *item)
+{
+    item->may_be_lost = item->is_stale = item->is_won = false;
+    change_content(model, item);
+}
+
 /* What a storage command leaves behind. */
 static void store_in_model(struct model *model, struct model_item *item, const struct request *request)
 {
@@ -306,8 +313,7 @@ static void step_join(struct model *model)
     if (!appends) memmove(item->value + 1, item->value, item->size);
     item->value[appends ? item->size : 0] = '7';
     item->size++;
-    item->may_be_lost = false;
-    change_content(model, item);
+    rewrite_item(model, item);
 }
 
 /* The values are decimal numbers, or empty. */
@@ -348,6 +354,7 @@ static void step_count(struct model *model)
     }
     char text[MODEL_VALUE_MAX];
     int size = snprintf(text, sizeof text, "%llu", (unsigned long long)result.number);
+    if ((size_t)size > item->size) item->is_stale = item->is_won = false;
     set_value(item, span_of(text, (size_t)size));
     item->may_be_lost = false;
     change_content(model, item);
@@ -390,6 +397,175 @@ static void step_touch(struct model *model)
         put_item(model, item, (struct model_item){0});
     else
         item->expiry = expiry;
+}
+
+/* ---- Requests with extras ---- */
+
+static bool is_visible_to_meta(struct model *model, struct place place)
+{
+    struct model_item *item = item_at(model, place);
+    return item->may_be_lost || !model->is_writable ? probe(model, place) : is_string(model, item);
+}
+
+static struct result ask(struct model *model, struct place place, struct request *request, struct extras *extras)
+{
+    request->key = name_of(place.index);
+    request->extras = extras;
+    extras->asks |= ASK_META;
+    model->world->context.db = place.db;
+    model->world->context.leave = model->is_writable ? COMMAND_MAY_MARK : COMMAND_MAY_NOT_MARK;
+    note_settled(model);
+    struct result result = world_execute(model->world, request);
+    model->world->context.leave = COMMAND_MUST_ASK;
+    return result;
+}
+
+/* A missing item that a read with N makes, if it would not have expired already. */
+static void vivify_in_model(struct model *model, struct model_item *item, int64_t expiry)
+{
+    struct model_item made = {.kind = KEYSPACE_STRING, .expiry = expiry, .is_won = true};
+    if (!expiry_has_passed(expiry, now_of(model))) put_item(model, item, made);
+}
+
+static uint32_t expected_marks(const struct model *model, const struct model_item *item, const struct extras *extras,
+                               int64_t expiry)
+{
+    int64_t left_ms = expiry > now_of(model) ? expiry - now_of(model) : 0;
+    bool is_near = (extras->asks & ASK_RECACHE) && expiry != KEYSPACE_NO_EXPIRY &&
+                   (left_ms + 999) / 1000 < extras->recache_seconds;
+    uint32_t told = item->is_stale ? TELL_STALE : 0;
+    if (item->is_won) return told | TELL_WON_BEFORE;
+    if (!item->is_stale && !is_near) return told;
+    return told | (model->is_writable ? TELL_WON : TELL_WON_BEFORE);
+}
+
+static void expect_meta_hit(struct model *model, struct model_item *item, const struct request *request,
+                            const struct result *result)
+{
+    const struct extras *extras = request->extras;
+    bool touches = extras->asks & ASK_TOUCH;
+    int64_t expiry = touches ? expiry_from_exptime(request->exptime, now_of(model)) : item->expiry;
+    CHECK(result->status == RESULT_HIT && result->flags == item->flags && extras->size == item->size);
+    CHECK(span_equal(world_value(model->world, result), span_of(item->value, item->size)));
+    CHECK(extras->told == expected_marks(model, item, extras, expiry));
+    item->is_won |= (extras->told & TELL_WON) != 0;
+    model->won += (extras->told & TELL_WON) != 0;
+    item->expiry = expiry;
+    if (expiry_has_passed(expiry, now_of(model))) put_item(model, item, (struct model_item){0});
+}
+
+static void step_meta_get(struct model *model)
+{
+    struct place place = choose_place(model);
+    struct model_item *item = item_at(model, place);
+    uint32_t asks = model->is_writable ? take_byte(model) & (ASK_TOUCH | ASK_VIVIFY | ASK_RECACHE) : 0;
+    struct extras extras = {.asks = asks, .vivify_exptime = choose_exptime(model), .recache_seconds = 3 * (int64_t)choose(model, 2)};
+    struct request request = {.op = asks ? REQUEST_GAT : REQUEST_GET, .exptime = choose_exptime(model)};
+    bool is_visible = is_visible_to_meta(model, place);
+    bool is_foreign = is_there(model, item) && item->kind == KEYSPACE_FOREIGN;
+    struct result result = ask(model, place, &request, &extras);
+    if (is_visible) {
+        expect_meta_hit(model, item, &request, &result);
+    } else if ((asks & ASK_VIVIFY) && !is_foreign) {
+        CHECK(result.status == RESULT_HIT && (extras.told & TELL_WON) && extras.size == 0);
+        int64_t exptime = asks & ASK_TOUCH ? request.exptime : extras.vivify_exptime;
+        vivify_in_model(model, item, expiry_from_exptime(exptime, now_of(model)));
+    } else {
+        CHECK(result.status == RESULT_NOT_FOUND);
+    }
+}
+
+/* Of a client who was late: the item stays as long as before, and is stale. */
+static void store_stale_in_model(struct model *model, struct model_item *item, const struct request *request)
+{
+    bool was_won = item->is_won;
+    item->flags = request->flags;
+    set_value(item, request->value);
+    rewrite_item(model, item);
+    item->is_stale = true;
+    item->is_won = was_won;
+}
+
+static void expect_compared_store(struct model *model, struct model_item *item, const struct request *request,
+                                  const struct result *result, uint64_t present)
+{
+    const struct extras *extras = request->extras;
+    bool is_older = (extras->asks & ASK_INVALIDATE) && extras->compare < present;
+    if (present == 0) {
+        CHECK(result->status == RESULT_NOT_FOUND);
+    } else if (extras->compare == present) {
+        CHECK(result->status == RESULT_STORED);
+        store_in_model(model, item, request);
+        model->cas_stored++;
+    } else if (is_older) {
+        CHECK(result->status == RESULT_STORED);
+        store_stale_in_model(model, item, request);
+    } else {
+        CHECK(result->status == RESULT_EXISTS);
+    }
+    if (result->status != RESULT_STORED) return;
+    item->token = extras->token;
+    item->token_content = item->content;
+    CHECK(item->token != 0);
+}
+
+/* A token that nobody has had yet, or one that the clock is about to come to. */
+static uint64_t choose_token(struct model *model, const struct model_item *item)
+{
+    return choose(model, 2) ? ++model->chosen : item->token + 1 + choose(model, 50);
+}
+
+/* The present token of an item that is visible, else 0. It never stands for another content than that of its time. */
+static uint64_t present_token(struct model *model, struct place place)
+{
+    struct model_item *item = item_at(model, place);
+    if (!is_visible_to_meta(model, place)) return 0;
+    uint64_t present = get(model, place).number;
+    CHECK(item->token != present || item->token_content == item->content);
+    return present;
+}
+
+static void step_compared_store(struct model *model)
+{
+    if (!model->is_writable) return;
+    struct place place = choose_place(model);
+    struct model_item *item = item_at(model, place);
+    char text[MODEL_VALUE_MAX];
+    struct request request = {
+        .op = choose(model, 2) ? REQUEST_SET : REQUEST_REPLACE,
+        .flags = choose_flags(model),
+        .exptime = choose_exptime(model),
+        .value = choose_value(model, text),
+    };
+    uint32_t asks = take_byte(model) & (ASK_TOKEN | ASK_INVALIDATE);
+    struct extras extras = {.asks = asks | ASK_COMPARE, .token = choose_token(model, item)};
+    uint64_t present = present_token(model, place);
+    extras.compare = choose(model, 2) && present ? present : item->token;
+    struct result result = ask(model, place, &request, &extras);
+    expect_compared_store(model, item, &request, &result, present);
+}
+
+static void step_invalidate(struct model *model)
+{
+    if (!model->is_writable) return;
+    struct place place = choose_place(model);
+    struct model_item *item = item_at(model, place);
+    struct request request = {.op = REQUEST_DELETE};
+    uint32_t asks = choose(model, 3) ? ASK_INVALIDATE : ASK_CLEAR | (choose(model, 2) ? ASK_INVALIDATE : 0);
+    struct extras extras = {.asks = asks | (choose(model, 2) ? ASK_COMPARE : 0), .compare = item->token};
+    uint64_t present = present_token(model, place);
+    enum result_status status = ask(model, place, &request, &extras).status;
+    if (present == 0) {
+        CHECK(status == RESULT_NOT_FOUND);
+        if (is_string(model, item)) put_item(model, item, (struct model_item){0}); /* a lost one goes */
+    } else if ((extras.asks & ASK_COMPARE) && extras.compare != present) {
+        CHECK(status == RESULT_EXISTS);
+    } else {
+        CHECK(status == RESULT_OK);
+        if (asks & ASK_CLEAR) item->size = item->flags = 0, item->expiry = KEYSPACE_NO_EXPIRY;
+        rewrite_item(model, item);
+        item->is_stale = (asks & ASK_INVALIDATE) != 0;
+    }
 }
 
 /* ---- Changes over RESP ---- */
@@ -490,7 +666,7 @@ static bool is_in_doubt(struct model *model, size_t index)
     if (model->was_lost[slot_of(index)]) return true;
     for (int db = 0; db < FAKE_DATABASES; db++) {
         const struct model_item *item = &model->items[db][index];
-        if (item->flags != 0 || item->may_be_lost || item->is_unsettled) return true;
+        if (item->flags != 0 || item->is_stale || item->is_won || item->may_be_lost || item->is_unsettled) return true;
     }
     return false;
 }
@@ -619,7 +795,8 @@ static model_step *const steps[] = {
     step_resp_set,    step_resp_set,    step_resp_append, step_resp_lpush, step_resp_del,      step_resp_expire,
     step_resp_rename, step_resp_rename, step_resp_move,   step_resp_copy,  step_resp_copy,     step_resp_flush,
     step_resp_swap,   step_lose_ledger, step_lose_ledger, step_clock,      step_expire_ledger, step_writable,
-    step_turn,        step_expire_all,
+    step_turn,        step_expire_all,  step_meta_get,    step_meta_get,   step_meta_get,      step_compared_store,
+    step_compared_store, step_invalidate,
 };
 
 /* What a step did to the keys. */

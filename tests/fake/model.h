@@ -4,7 +4,7 @@
  * was lost since they were written, those carried from such a key, and those that changed while nothing could be written. It
  * holds the world to the laws: a hit has exactly the model's value and flags; a miss of a key that is there is allowed only
  * where its flags may be lost; only such keys are ever swept; a cas succeeds only when its key's content did not change
- * since its token was given out. A breach is a failed CHECK. */
+ * since its token was given out or chosen; meta's readers are told exactly the marks that the item has. A breach is a failed CHECK. */
 #ifndef DIGLOT_TESTS_FAKE_MODEL_H
 #define DIGLOT_TESTS_FAKE_MODEL_H
 
@@ -19,6 +19,8 @@ struct model_item {
     enum keyspace_kind kind; /* whether it has expired is to be asked for */
     int64_t expiry;
     uint32_t flags;
+    bool is_stale;
+    bool is_won; /* a client was told to refresh it */
     size_t size;
     char value[MODEL_VALUE_MAX];
     bool may_be_lost;  /* a miss is allowed, and that the sweep removes it */
@@ -38,7 +40,8 @@ struct model {
     uint64_t contents; /* the newest content */
     const uint8_t *input; /* where decisions come from; then zeros */
     size_t input_size;
-    uint64_t hits, misses_allowed, cas_stored, swept; /* so that tests can see that they tested something */
+    uint64_t chosen; /* the latest token that a client chose */
+    uint64_t hits, misses_allowed, cas_stored, swept, won; /* so that tests can see that they tested something */
 };
 
 /* The world must be new or reset. */

@@ -25,7 +25,7 @@ static uint64_t next_random(uint64_t *state)
 static void run_rounds(uint64_t seed, int rounds)
 {
     static struct world world;
-    uint64_t hits = 0, misses = 0, stored = 0, swept = 0;
+    uint64_t hits = 0, misses = 0, stored = 0, swept = 0, won = 0;
     world_init(&world);
     for (int round = 0; round < rounds; round++) {
         uint8_t input[ROUND_BYTES];
@@ -39,11 +39,12 @@ static void run_rounds(uint64_t seed, int rounds)
         model.traces = getenv("DIGLOT_TRACE") != NULL;
         model_run(&model, input, sizeof input);
         hits += model.hits, misses += model.misses_allowed, stored += model.cas_stored, swept += model.swept;
+        won += model.won;
     }
     world_deinit(&world);
-    printf("%llu hits, %llu misses of lost flags, %llu cas stored, %llu swept\n", (unsigned long long)hits,
-           (unsigned long long)misses, (unsigned long long)stored, (unsigned long long)swept);
-    assert_true(rounds < ROUNDS || (hits > 1000 && misses > 100 && stored > 100 && swept > 100));
+    printf("%llu hits, %llu misses of lost flags, %llu cas stored, %llu swept, %llu won\n", (unsigned long long)hits,
+           (unsigned long long)misses, (unsigned long long)stored, (unsigned long long)swept, (unsigned long long)won);
+    assert_true(rounds < ROUNDS || (hits > 1000 && misses > 100 && stored > 100 && swept > 100 && won > 100));
 }
 
 /* DIGLOT_SEED repeats one round, and DIGLOT_TRACE tells its steps. */
