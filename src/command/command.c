@@ -117,10 +117,15 @@ static void execute_on_item(struct command_context *context, const struct reques
     }
 }
 
-/* The item's token afterwards, where the request has left one. */
+/* The item's token afterwards, where the request has left one. Of an item that was read and, by its new expiry, is gone,
+ * it is the one that was read. */
 static void tell_token(struct command_context *context, const struct request *request, struct span name,
                        struct result *result)
 {
+    if (result->status == RESULT_HIT && result->number != 0) {
+        if (request->extras) request->extras->token = result->number;
+        return;
+    }
     bool leaves_item = result->status == RESULT_HIT || result->status == RESULT_STORED ||
                        result->status == RESULT_NUMBER || (result->status == RESULT_OK && request->op == REQUEST_TOUCH);
     uint64_t token = leaves_item ? version_current(context->versions, hash_key(name)) : 0;

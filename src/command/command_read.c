@@ -34,6 +34,7 @@ static void read_item(struct command_context *context, const struct item *item, 
     result->flags = item->flags.flags;
     item_note_read(context, item);
     if (request->extras) request->extras->size = result->value_size;
+    if (request->want_cas) result->number = item_token(context, item);
     if (request->op == REQUEST_GAT)
         item_touch(context, item, expiry_from_exptime(request->exptime, context->now_ms));
     else
@@ -86,6 +87,7 @@ static void read_marked(struct command_context *context, const struct item *item
     if (wants_value(context, item, request)) copy_value(context, result, values);
     result->flags = item->flags.flags;
     result->status = RESULT_HIT;
+    result->number = item_token(context, item);
     bool stays = true;
     if (touches)
         stays = item_touch(context, item, after);
