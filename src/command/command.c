@@ -67,7 +67,7 @@ static item_command *const item_commands[REQUEST_OPS] = {
     [REQUEST_SET_TOO_LARGE] = execute_set_too_large,
 };
 
-static struct span full_key(struct command_context *context, struct span key)
+struct span command_full_key(struct command_context *context, struct span key)
 {
     if (context->key_prefix.size == 0) return key;
     CHECK(context->key_prefix.size + key.size <= sizeof context->key);
@@ -150,7 +150,7 @@ static void execute_keyed(struct command_context *context, const struct request 
     if (request->op == REQUEST_DEBUG) counter_add(context->counters, COUNTER_CMD_META, 1);
     forget_told(request);
     if (request_asks(request, ASK_META)) history_begin(context->history);
-    struct span name = full_key(context, request->key);
+    struct span name = command_full_key(context, request->key);
     if (flag_ledger_reserves(name))
         refuse_reserved(request, result);
     else

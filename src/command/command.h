@@ -44,6 +44,9 @@ void command_context_deinit(struct command_context *context);
 void command_execute(struct command_context *context, const struct request *request, struct result *result,
                      struct buffer *values);
 
+/* The key as the engine knows it, prefix included; holds until the next call. */
+struct span command_full_key(struct command_context *context, struct span key);
+
 /* Does a flush_all that was asked for earlier and is due; writing must be possible. */
 void command_flush_when_due(struct command_context *context);
 

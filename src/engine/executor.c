@@ -81,13 +81,41 @@ static bool execute_again(struct executor *executor, struct batch *batch, struct
     return true;
 }
 
+/* A read that opens its key, once, to have its value. What else meta asks may look at the key before, or leave it unnoticed. */
+static bool is_plain_read(const struct request *request)
+{
+    return request->op == REQUEST_GET && !(request->extras && (request->extras->asks & ~(uint32_t)ASK_META));
+}
+
+/* Opens the keys of the reads that come one behind the other, from the message at hand on. A single one gains nothing. */
+static void look_ahead(struct executor *executor, const struct batch *batch)
+{
+    struct engine_keyspace *keyspace = executor->keyspace;
+    if (!engine_keyspace_may_read_ahead(keyspace)) return;
+    for (uint32_t i = batch->executed; i < batch->count && is_plain_read(&batch->messages[i].request); i++) {
+        const struct request *request = &batch->messages[i].request;
+        struct span name = command_full_key(executor->command, request->key);
+        if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, request)) break;
+    }
+    engine_keyspace_open_ahead(keyspace, executor->command->db);
+}
+
+static void execute_command(struct executor *executor, struct batch *batch, struct message *message)
+{
+    struct read_ahead *ahead = &executor->keyspace->ahead;
+    read_ahead_reach(ahead, &message->request);
+    bool is_last = batch->executed + 1 == batch->count;
+    if (read_ahead_is_empty(ahead) && !is_last && is_plain_read(&message->request)) look_ahead(executor, batch);
+    command_execute(executor->command, &message->request, &message->result, &batch->values);
+}
+
 static bool execute_message(struct executor *executor, struct batch *batch, struct message *message)
 {
     if (request_is_local(message->request.op)) return true;
     enum gate_verdict verdict = gate_check(&executor->gate, &message->request, &message->result);
     if (verdict == GATE_WAIT) return false;
     if (verdict == GATE_REFUSE) return true;
-    command_execute(executor->command, &message->request, &message->result, &batch->values);
+    execute_command(executor, batch, message);
     if (message->result.status == RESULT_NEEDS_WRITE) return execute_again(executor, batch, message);
     if (request_writes(message->request.op)) executor->has_unflushed_writes = true;
     return true;
@@ -134,6 +162,7 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
     while (executor->ready.first) {
         struct batch *batch = executor->ready.first;
         enum progress progress = execute_batch(executor, batch, budget);
+        read_ahead_close(&executor->keyspace->ahead); /* the batch may end before its reads */
         if (progress == PROGRESS_SPENT) return false;
         list_take(&executor->ready);
         if (progress == PROGRESS_PARKED)

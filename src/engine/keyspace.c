@@ -21,22 +21,44 @@ static int open_flags(enum keyspace_mode mode)
     return is_unnoticed ? flags | API_OPEN_NO_TOUCH : flags;
 }
 
+static enum keyspace_kind kind_of(const struct engine_keyspace *ks)
+{
+    if (ks->type == API_KEY_EMPTY) return KEYSPACE_ABSENT;
+    return ks->type == API_KEY_STRING ? KEYSPACE_STRING : KEYSPACE_FOREIGN;
+}
+
+static bool take_ahead(struct engine_keyspace *ks, int db, struct span name)
+{
+    struct ahead_key ahead;
+    if (!read_ahead_take(&ks->ahead, db, name, &ahead)) return false;
+    ks->name = ahead.name;
+    ks->key = ahead.key;
+    ks->type = ahead.type;
+    ks->value = ahead.value;
+    return true;
+}
+
 /* Opening for writing invalidates nothing: the module has switched implicit signals off (module.c). */
 static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct span name, enum keyspace_mode mode)
 {
     struct engine_keyspace *ks = of(keyspace);
     CHECK(!ks->name);
+    ks->value.data = NULL;
+    if (mode != KEYSPACE_READ)
+        read_ahead_close(&ks->ahead);
+    else if (take_ahead(ks, db, name))
+        return kind_of(ks);
     select_db(ks, db);
     ks->name = api.CreateString(NULL, name.data, name.size);
     ks->key = api.OpenKey(ks->ctx, ks->name, open_flags(mode));
     ks->type = api.KeyType(ks->key);
-    if (ks->type == API_KEY_EMPTY) return KEYSPACE_ABSENT;
-    return ks->type == API_KEY_STRING ? KEYSPACE_STRING : KEYSPACE_FOREIGN;
+    return kind_of(ks);
 }
 
 static struct span value_of_key(struct keyspace *keyspace)
 {
     struct engine_keyspace *ks = of(keyspace);
+    if (ks->value.data) return ks->value;
     size_t size;
     const char *data = api.StringDMA(ks->key, &size, API_READ);
     return span_of(data, size);
@@ -155,6 +177,7 @@ static void close_key(struct keyspace *keyspace)
 static bool flush_db(struct keyspace *keyspace, int db)
 {
     struct engine_keyspace *ks = of(keyspace);
+    read_ahead_close(&ks->ahead);
     select_db(ks, db);
     RedisModuleCallReply *reply = api.Call(ks->ctx, "FLUSHDB", "!c", "ASYNC");
     bool is_ok = reply && api.CallReplyType(reply) != API_REPLY_ERROR;
@@ -278,6 +301,12 @@ void engine_keyspace_enter(struct engine_keyspace *keyspace, RedisModuleCtx *ctx
     keyspace->is_heard = !keyspace->is_alone || api.GetNotifyKeyspaceEvents() != 0;
     keyspace->ctx = ctx;
     keyspace->entered_db = api_selected_db(ctx);
+}
+
+void engine_keyspace_open_ahead(struct engine_keyspace *keyspace, int db)
+{
+    select_db(keyspace, db);
+    read_ahead_open(&keyspace->ahead, keyspace->ctx, db);
 }
 
 void engine_keyspace_leave(struct engine_keyspace *keyspace)

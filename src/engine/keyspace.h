@@ -4,6 +4,7 @@
 
 #include "command/keyspace.h"
 #include "engine/api.h"
+#include "engine/read_ahead.h"
 
 struct engine_keyspace {
     struct keyspace keyspace; /* first: what commands see */
@@ -12,6 +13,8 @@ struct engine_keyspace {
     RedisModuleString *name;  /* of the open key */
     RedisModuleKey *key;      /* NULL: absent, opened for reading */
     int type;
+    struct span value;        /* of the open key, when it was opened ahead; else NULL */
+    struct read_ahead ahead;  /* open beside it, for reading */
     RedisModuleScanCursor *cursor;
     bool is_changing; /* the events that come now are of our own doing */
     bool has_met_modules; /* is_alone is known; false again when modules come or go */
@@ -26,5 +29,15 @@ void engine_keyspace_deinit(struct engine_keyspace *keyspace);
  * database that was selected when it was entered: a command's context is the client itself. */
 void engine_keyspace_enter(struct engine_keyspace *keyspace, RedisModuleCtx *ctx);
 void engine_keyspace_leave(struct engine_keyspace *keyspace);
+
+/* Whether keys may be opened ahead in this turn. */
+static inline bool engine_keyspace_may_read_ahead(const struct engine_keyspace *keyspace)
+{
+    return keyspace->is_alone;
+}
+
+/* Opens what was added to keyspace->ahead. The next readings of those keys, in their order, are faster then. Whoever adds
+ * keys closes them (read_ahead_close) before it leaves. */
+void engine_keyspace_open_ahead(struct engine_keyspace *keyspace, int db);
 
 #endif

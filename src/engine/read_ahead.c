@@ -1,0 +1,77 @@
+#include "engine/read_ahead.h"
+
+#include "base/hash.h"
+
+/* As much of a value as is fetched ahead; of a longer one the processor sees by itself that it is read on. */
+#define FETCHED_MAX 512
+#define CACHE_LINE 64
+
+static void begin_window(struct read_ahead *ahead)
+{
+    ahead->next = ahead->count = 0;
+    memset(ahead->seen, 0, sizeof ahead->seen);
+}
+
+/* True when this key, or by chance another one, was seen before. */
+static bool is_seen(struct read_ahead *ahead, struct span name)
+{
+    uint64_t bit = hash_key(name) % READ_AHEAD_BITS;
+    uint64_t *bits = &ahead->seen[bit / 64];
+    uint64_t before = *bits;
+    *bits |= 1ull << bit % 64;
+    return before == *bits;
+}
+
+bool read_ahead_add(struct read_ahead *ahead, struct span name, const void *reader)
+{
+    if (read_ahead_is_empty(ahead)) begin_window(ahead);
+    if (ahead->count == READ_AHEAD_MAX || is_seen(ahead, name)) return false;
+    struct ahead_key *key = &ahead->keys[ahead->count++];
+    *key = (struct ahead_key){.name = api.CreateString(NULL, name.data, name.size), .reader = reader};
+    return true;
+}
+
+static void fetch_value(struct ahead_key *key)
+{
+    key->type = api.KeyType(key->key);
+    if (key->type != API_KEY_STRING) return;
+    size_t size;
+    const char *data = api.StringDMA(key->key, &size, API_READ);
+    key->value = span_of(data, size);
+    for (size_t offset = 0; offset < size && offset < FETCHED_MAX; offset += CACHE_LINE) __builtin_prefetch(data + offset);
+}
+
+/* Each loop does as little as it can, so that the next key's wait for memory begins before the last one's is over. */
+void read_ahead_open(struct read_ahead *ahead, RedisModuleCtx *ctx, int db)
+{
+    ahead->db = db;
+    for (size_t i = 0; i < ahead->count; i++) ahead->keys[i].key = api.OpenKey(ctx, ahead->keys[i].name, API_READ);
+    for (size_t i = 0; i < ahead->count; i++) fetch_value(&ahead->keys[i]);
+}
+
+static void close_next(struct read_ahead *ahead)
+{
+    struct ahead_key *key = &ahead->keys[ahead->next++];
+    if (key->key) api.CloseKey(key->key);
+    api.FreeString(NULL, key->name);
+}
+
+void read_ahead_reach(struct read_ahead *ahead, const void *reader)
+{
+    while (!read_ahead_is_empty(ahead) && ahead->keys[ahead->next].reader != reader) close_next(ahead);
+}
+
+bool read_ahead_take(struct read_ahead *ahead, int db, struct span name, struct ahead_key *key)
+{
+    if (read_ahead_is_empty(ahead) || db != ahead->db) return false;
+    size_t size;
+    const char *data = api.StringPtrLen(ahead->keys[ahead->next].name, &size);
+    if (!span_equal(span_of(data, size), name)) return false;
+    *key = ahead->keys[ahead->next++];
+    return true;
+}
+
+void read_ahead_close(struct read_ahead *ahead)
+{
+    while (!read_ahead_is_empty(ahead)) close_next(ahead);
+}
