@@ -2,6 +2,11 @@
 
 #include "item/expiry.h"
 
+struct item_key item_key_for(const struct command_context *context, struct span name)
+{
+    return flag_ledger_is_blank(context->ledger, context->db) ? item_key_without_slot(name) : item_key_of(name);
+}
+
 void item_look_up(struct command_context *context, struct item *item)
 {
     item->flags = (struct item_flags){0};
@@ -17,7 +22,7 @@ void item_open_found(struct command_context *context, enum keyspace_mode mode, s
 
 void item_open(struct command_context *context, struct span name, struct item *item)
 {
-    item->key = item_key_of(name);
+    item->key = item_key_for(context, name);
     version_prefetch(context->versions, item->key.hash);
     item_look_up(context, item);
     item_open_found(context, KEYSPACE_WRITE, item);

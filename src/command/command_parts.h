@@ -30,6 +30,9 @@ void execute_debug(struct command_context *context, const struct request *reques
 
 /* ---- Items ---- */
 
+/* The key of an item, with its slot where that will be asked for. */
+struct item_key item_key_for(const struct command_context *context, struct span name);
+
 /* Opens an item for writing. */
 void item_open(struct command_context *context, struct span name, struct item *item);
 /* The same in two steps: `key` is set, then the flags are looked up (kind is not known, is_lost a guess), then it is opened. */

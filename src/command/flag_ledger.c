@@ -96,7 +96,7 @@ static enum keyspace_kind open_ledger(struct flag_ledger *ledger, int db, uint16
 static void learn_slot(struct flag_ledger *ledger, int db, uint16_t slot, struct span table)
 {
     struct ledger_record record;
-    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_PRESENT;
+    slot_map_set(slot_map_database(&ledger->slots, db), slot, SLOT_PRESENT);
     bool is_poisoned = ledger_find(table, LEDGER_POISON, &record) && (record.marks & LEDGER_LOST);
     if (!is_poisoned)
         slot_map_clean(&ledger->slots, db, slot);
@@ -118,7 +118,7 @@ static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_
 
     if (states->ledger[slot] == SLOT_LOST) return SLOT_LOST; /* it expired when it was opened */
     if (kind == KEYSPACE_ABSENT)
-        states->ledger[slot] = SLOT_EMPTY;
+        slot_map_set(states, slot, SLOT_EMPTY);
     else if (!is_valid)
         flag_ledger_note_ledger_lost(ledger, db, slot);
     return states->ledger[slot];
@@ -144,7 +144,7 @@ static void remove_blank_ledger(struct flag_ledger *ledger, int db, uint16_t slo
     const struct keyspace_api *api = ledger->keyspace->api;
     if (!ledger_is_blank(api->value(ledger->keyspace))) return;
     api->remove(ledger->keyspace);
-    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_EMPTY;
+    slot_map_set(slot_map_database(&ledger->slots, db), slot, SLOT_EMPTY);
 }
 
 /* Puts a record into the open ledger string, or makes the string. */
@@ -181,15 +181,33 @@ void ledger_write_record(struct flag_ledger *ledger, struct item_place place, ui
     if (kind == KEYSPACE_STRING) ledger_find(api->value(ledger->keyspace), place.hash, &present);
     if (present.flags != flags || present.marks != marks) {
         put_record(ledger, kind, &(struct ledger_record){place.hash, flags, marks});
-        uint8_t *known = &slot_map_database(&ledger->slots, place.db)->ledger[place.slot];
-        if (*known != SLOT_LOST) *known = SLOT_PRESENT;
+        struct slot_states *states = slot_map_database(&ledger->slots, place.db);
+        if (states->ledger[place.slot] != SLOT_LOST) slot_map_set(states, place.slot, SLOT_PRESENT);
     }
     api->close(ledger->keyspace);
 }
 
+bool flag_ledger_is_blank(const struct flag_ledger *ledger, int db)
+{
+    return ledger->note_count == 0 && slot_map_is_blank(&ledger->slots, db);
+}
+
+/* Looking a slot up takes about as long as reading one item. */
+#define EXPLORED_AT_ONCE 32
+
+void flag_ledger_explore(struct flag_ledger *ledger, int db)
+{
+    struct slot_states *states = slot_map_database(&ledger->slots, db);
+    unsigned end = states->explored + EXPLORED_AT_ONCE;
+    for (; states->explored < HASH_SLOTS && states->explored < end; states->explored++)
+        resolve_slot(ledger, db, states->explored);
+}
+
 bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags *flags)
 {
-    struct item_place place = {db, key->slot, key->hash};
+    *flags = (struct item_flags){0};
+    if (flag_ledger_is_blank(ledger, db)) return true;
+    struct item_place place = {db, item_key_slot(key), key->hash};
     if (ledger->note_count > 0) {
         flag_ledger_settle(ledger);
         if (ledger_has_note(ledger, place)) return false;
@@ -203,7 +221,8 @@ bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key 
 void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags flags)
 {
     flag_ledger_settle(ledger);
-    ledger_write_record(ledger, (struct item_place){db, key->slot, key->hash}, flags.flags, flags.marks);
+    if (flags.flags == 0 && flags.marks == 0 && flag_ledger_is_blank(ledger, db)) return;
+    ledger_write_record(ledger, (struct item_place){db, item_key_slot(key), key->hash}, flags.flags, flags.marks);
 }
 
 /* The first record of a new ledger tells that the one before was lost. */
@@ -213,7 +232,7 @@ static void poison_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
     if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) != KEYSPACE_ABSENT) api->remove(ledger->keyspace);
     put_record(ledger, KEYSPACE_ABSENT, &(struct ledger_record){LEDGER_POISON, 0, LEDGER_LOST});
     api->close(ledger->keyspace);
-    slot_map_database(&ledger->slots, db)->ledger[slot] = SLOT_PRESENT;
+    slot_map_set(slot_map_database(&ledger->slots, db), slot, SLOT_PRESENT);
     if (!slot_map_is_poisoned(&ledger->slots, db, slot)) slot_map_poison(&ledger->slots, db, slot);
 }
 

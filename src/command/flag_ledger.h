@@ -32,6 +32,13 @@ struct item_flags {
     uint32_t marks; /* LEDGER_STALE, LEDGER_WON (item/ledger.h) */
 };
 
+/* True when no item of the database has flags, nor had any that were lost: its keys need no slot (item/key.h). */
+bool flag_ledger_is_blank(const struct flag_ledger *ledger, int db);
+
+/* Finds out about a few more slots of the database, in the end whether it is blank. To be called once in a while; cheap when
+ * nothing is left to find out. No key may be open. */
+void flag_ledger_explore(struct flag_ledger *ledger, int db);
+
 /* The flags of an item, if it exists. False: they are lost, and the item must answer as a miss. No key may be open. */
 bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags *flags);
 

@@ -31,7 +31,7 @@ void ledger_drop_notes(struct flag_ledger *ledger)
 
 static struct item_place place_of(int db, const struct item_key *key)
 {
-    return (struct item_place){db, key->slot, key->hash};
+    return (struct item_place){db, item_key_slot(key), key->hash};
 }
 
 static bool places_equal(struct item_place a, struct item_place b)
@@ -108,10 +108,10 @@ void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct i
 
 void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t slot)
 {
-    uint8_t *state = &slot_map_database(&ledger->slots, db)->ledger[slot];
+    struct slot_states *states = slot_map_database(&ledger->slots, db);
     slot_map_poison(&ledger->slots, db, slot);
-    bool is_noted = *state == SLOT_LOST;
-    *state = ledger->is_primary ? SLOT_LOST : SLOT_UNKNOWN;
+    bool is_noted = states->ledger[slot] == SLOT_LOST;
+    slot_map_set(states, slot, ledger->is_primary ? SLOT_LOST : SLOT_UNKNOWN);
     if (!is_noted) add_note(ledger, (struct note){.kind = NOTE_POISON, .item = {.db = db, .slot = slot}});
 }
 
@@ -123,7 +123,7 @@ void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_
     if (ledger->is_primary && replaces)
         flag_ledger_note_ledger_lost(ledger, db, slot);
     else
-        states->ledger[slot] = SLOT_UNKNOWN;
+        slot_map_set(states, slot, SLOT_UNKNOWN);
 }
 
 /* Notes of a database that was emptied concern nothing any more, but as the source or the target of a move. Those are

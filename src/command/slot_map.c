@@ -25,8 +25,24 @@ struct slot_states *slot_map_database(struct slot_map *map, int db)
         map->databases = check_realloc(map->databases, count * sizeof *map->databases);
         while (map->count < count) map->databases[map->count++] = NULL;
     }
-    if (!map->databases[db]) map->databases[db] = check_calloc(1, sizeof **map->databases);
+    if (!map->databases[db]) {
+        map->databases[db] = check_calloc(1, sizeof **map->databases);
+        map->databases[db]->counts[SLOT_UNKNOWN] = HASH_SLOTS;
+    }
     return map->databases[db];
+}
+
+void slot_map_set(struct slot_states *states, uint16_t slot, enum slot_ledger ledger)
+{
+    states->counts[states->ledger[slot]]--;
+    states->counts[ledger]++;
+    states->ledger[slot] = (uint8_t)ledger;
+}
+
+bool slot_map_is_blank(const struct slot_map *map, int db)
+{
+    const struct slot_states *states = existing(map, db);
+    return states && states->counts[SLOT_EMPTY] == HASH_SLOTS && states->poisoned == 0;
 }
 
 void slot_map_poison(struct slot_map *map, int db, uint16_t slot)
@@ -66,7 +82,7 @@ void slot_map_empty(struct slot_map *map, int db)
 {
     struct slot_states *states = slot_map_database(map, db);
     map->poisoned -= states->poisoned;
-    *states = (struct slot_states){0};
+    *states = (struct slot_states){.counts[SLOT_EMPTY] = HASH_SLOTS, .explored = HASH_SLOTS};
     memset(states->ledger, SLOT_EMPTY, sizeof states->ledger);
 }
 
@@ -82,9 +98,9 @@ void slot_map_forget_losses(struct slot_map *map)
 {
     for (size_t db = 0; db < map->count; db++) {
         if (!map->databases[db]) continue;
-        uint8_t *ledgers = map->databases[db]->ledger;
-        for (size_t slot = 0; slot < HASH_SLOTS; slot++)
-            if (ledgers[slot] == SLOT_LOST) ledgers[slot] = SLOT_UNKNOWN;
+        struct slot_states *states = map->databases[db];
+        for (uint16_t slot = 0; slot < HASH_SLOTS; slot++)
+            if (states->ledger[slot] == SLOT_LOST) slot_map_set(states, slot, SLOT_UNKNOWN);
     }
 }
 

@@ -15,6 +15,7 @@ enum slot_ledger {
     SLOT_EMPTY,   /* no item has flags */
     SLOT_PRESENT, /* there is a ledger string */
     SLOT_LOST,    /* a new one is to be made that says so; until then, what is there says nothing */
+    SLOT_LEDGERS
 };
 
 enum slot_poison {
@@ -24,9 +25,11 @@ enum slot_poison {
 };
 
 struct slot_states {
-    uint8_t ledger[HASH_SLOTS]; /* enum slot_ledger */
+    uint8_t ledger[HASH_SLOTS]; /* enum slot_ledger; slot_map_set alone writes it */
     uint8_t poison[HASH_SLOTS]; /* enum slot_poison */
     size_t poisoned;            /* how many slots are not clean */
+    size_t counts[SLOT_LEDGERS]; /* how many slots are in each state of ledger */
+    uint16_t explored;          /* the slots below this were looked up without being asked for */
 };
 
 struct slot_map {
@@ -40,6 +43,11 @@ void slot_map_deinit(struct slot_map *map);
 
 /* A database's slots, made when first asked for. */
 struct slot_states *slot_map_database(struct slot_map *map, int db);
+
+void slot_map_set(struct slot_states *states, uint16_t slot, enum slot_ledger ledger);
+
+/* True when every slot of a database is known to be empty, and none is poisoned: no item of it has flags, or lost any. */
+bool slot_map_is_blank(const struct slot_map *map, int db);
 
 void slot_map_poison(struct slot_map *map, int db, uint16_t slot);
 void slot_map_clean(struct slot_map *map, int db, uint16_t slot);

@@ -198,6 +198,7 @@ static void prepare(struct executor *executor, RedisModuleCtx *ctx)
     executor->command->now_ms = clock_wall_ms();
     flag_ledger_set_role(executor->command->ledger, gate_is_primary(gate), gate_lets_maintenance_write(gate));
     flag_ledger_settle(executor->command->ledger);
+    flag_ledger_explore(executor->command->ledger, executor->command->db);
     if (command_flush_is_due(executor->command) && gate_lets_maintenance_write(gate))
         command_flush_when_due(executor->command);
 }

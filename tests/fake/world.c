@@ -78,6 +78,7 @@ struct span world_value(const struct world *world, const struct result *result)
 bool world_turn(struct world *world)
 {
     flag_ledger_settle(world->ledger);
+    flag_ledger_explore(world->ledger, world->context.db);
     return flag_ledger_sweep(world->ledger);
 }
 

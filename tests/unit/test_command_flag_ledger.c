@@ -550,6 +550,97 @@ static void test_lost_between_two_roles(void **state)
     assert_int_equal(flags_of(world, A2), 3);
 }
 
+static void explore_all(struct world *world)
+{
+    for (int turn = 0; turn < HASH_SLOTS; turn++) flag_ledger_explore(world->ledger, 0);
+}
+
+static void test_exploring_finds_a_blank_database(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 0);
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+    explore_all(world);
+    assert_true(flag_ledger_is_blank(world->ledger, 0));
+    assert_false(flag_ledger_is_blank(world->ledger, 1));
+    assert_int_equal(flags_of(world, A), 0);
+    set(world, B, 0);
+    assert_int_equal(flags_of(world, B), 0);
+    assert_true(flag_ledger_is_blank(world->ledger, 0));
+    set(world, A, 5);
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+    assert_int_equal(flags_of(world, A), 5);
+    assert_int_equal(flags_of(world, B), 0);
+    assert_int_equal(flags_of(world, A2), MISS);
+}
+
+static void test_exploring_finds_the_ledgers(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    set(world, B, 7);
+    world->fake.ledger = NULL; /* nobody hears of it */
+    fake_resp_append(&world->fake, 0, ledger_of(world, B), SPAN("?"));
+    world->fake.ledger = world->ledger;
+    flag_ledger_note_loaded(world->ledger);
+    explore_all(world);
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+    assert_int_equal(flags_of(world, A), 5);
+    assert_int_equal(flags_of(world, B), MISS);
+    sweep_all(world);
+    assert_null(fake_find(&world->fake, 0, B));
+}
+
+/* What was loaded is explored anew. */
+static void test_loaded_into_a_blank_database(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    fake_resp_swapdb(&world->fake, 0, 1);
+    explore_all(world);
+    assert_true(flag_ledger_is_blank(world->ledger, 0));
+    fake_resp_swapdb(&world->fake, 0, 1);
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+    assert_int_equal(flags_of(world, A), 5);
+    fake_resp_flushdb(&world->fake, 0);
+    assert_true(flag_ledger_is_blank(world->ledger, 0));
+    flag_ledger_note_loaded(world->ledger);
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+    explore_all(world);
+    assert_true(flag_ledger_is_blank(world->ledger, 0));
+}
+
+/* Whatever brings the first flag into a blank database. */
+static void test_a_blank_database_gets_flags(void **state)
+{
+    struct world *world = *state;
+    fake_resp_flushdb(&world->fake, 0);
+    world->context.db = 1;
+    set(world, A, 5);
+    set(world, B, 6);
+    set(world, C, 7);
+    world->context.db = 0;
+    assert_true(flag_ledger_is_blank(world->ledger, 0));
+    fake_resp_move(&world->fake, 1, A, 0);
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+    assert_int_equal(flags_of(world, A), 5);
+
+    fake_resp_flushdb(&world->fake, 0);
+    fake_resp_copy(&world->fake, 1, B, 0, B, FAKE_SOURCE_IN_ANY_DB);
+    assert_int_equal(flags_of(world, B), MISS);
+
+    fake_resp_flushdb(&world->fake, 0);
+    set(world, C, 0);
+    fake_resp_set(&world->fake, 0, ledger_of(world, C), SPAN("of a stranger"), KEYSPACE_NO_EXPIRY);
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+    assert_int_equal(flags_of(world, C), MISS);
+
+    fake_resp_flushdb(&world->fake, 0);
+    assert_true(flag_ledger_is_blank(world->ledger, 0));
+    flag_ledger_note_ledger_changed(world->ledger, 0, hash_slot(C)); /* it came with its slot */
+    assert_false(flag_ledger_is_blank(world->ledger, 0));
+}
+
 /* A burst of events takes no memory for good. */
 static void test_burst(void **state)
 {
@@ -597,6 +688,10 @@ int main(void)
         TEST(test_new_key_behind_the_sweep),
         TEST(test_lost_twice_at_once),
         TEST(test_lost_between_two_roles),
+        TEST(test_exploring_finds_a_blank_database),
+        TEST(test_exploring_finds_the_ledgers),
+        TEST(test_loaded_into_a_blank_database),
+        TEST(test_a_blank_database_gets_flags),
         TEST(test_burst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,7 +88,7 @@ static void test_swap(void **state)
 {
     struct slot_map *map = *state;
     slot_map_poison(map, 0, 1);
-    slot_map_database(map, 0)->ledger[5] = SLOT_PRESENT;
+    slot_map_set(slot_map_database(map, 0), 5, SLOT_PRESENT);
     slot_map_swap(map, 0, 3);
     assert_false(slot_map_is_poisoned(map, 0, 1));
     assert_true(slot_map_is_poisoned(map, 3, 1));
@@ -103,11 +103,59 @@ static void test_forget(void **state)
 {
     struct slot_map *map = *state;
     slot_map_poison(map, 0, 1);
-    slot_map_database(map, 0)->ledger[1] = SLOT_PRESENT;
+    slot_map_set(slot_map_database(map, 0), 1, SLOT_PRESENT);
     slot_map_forget(map);
     assert_false(slot_map_is_poisoned(map, 0, 1));
     assert_int_equal(map->poisoned, 0);
     assert_int_equal(slot_map_database(map, 0)->ledger[1], SLOT_UNKNOWN);
+}
+
+/* A database is blank when every slot is known to be empty, and stops being so with the first that is not. */
+static void test_blank(void **state)
+{
+    struct slot_map *map = *state;
+    assert_false(slot_map_is_blank(map, 0));
+    struct slot_states *states = slot_map_database(map, 0);
+    assert_false(slot_map_is_blank(map, 0));
+    for (uint16_t slot = 0; slot < HASH_SLOTS; slot++) {
+        assert_false(slot_map_is_blank(map, 0));
+        slot_map_set(states, slot, SLOT_EMPTY);
+    }
+    assert_true(slot_map_is_blank(map, 0));
+    assert_false(slot_map_is_blank(map, 1));
+    slot_map_set(states, 7, SLOT_EMPTY);
+    assert_true(slot_map_is_blank(map, 0));
+    const enum slot_ledger others[] = {SLOT_UNKNOWN, SLOT_PRESENT, SLOT_LOST};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        slot_map_set(states, 7, others[i]);
+        assert_false(slot_map_is_blank(map, 0));
+        slot_map_set(states, 7, SLOT_EMPTY);
+        assert_true(slot_map_is_blank(map, 0));
+    }
+    slot_map_poison(map, 0, 3);
+    assert_false(slot_map_is_blank(map, 0));
+    slot_map_clean(map, 0, 3);
+    assert_true(slot_map_is_blank(map, 0));
+}
+
+/* What concerns whole databases. */
+static void test_blank_databases(void **state)
+{
+    struct slot_map *map = *state;
+    slot_map_set(slot_map_database(map, 0), 1, SLOT_PRESENT);
+    slot_map_empty(map, 0);
+    assert_true(slot_map_is_blank(map, 0));
+    slot_map_swap(map, 0, 2);
+    assert_false(slot_map_is_blank(map, 0));
+    assert_true(slot_map_is_blank(map, 2));
+    slot_map_set(slot_map_database(map, 2), 1, SLOT_LOST);
+    slot_map_forget_losses(map);
+    assert_int_equal(slot_map_database(map, 2)->ledger[1], SLOT_UNKNOWN);
+    assert_false(slot_map_is_blank(map, 2));
+    slot_map_set(slot_map_database(map, 2), 1, SLOT_EMPTY);
+    assert_true(slot_map_is_blank(map, 2));
+    slot_map_forget(map);
+    assert_false(slot_map_is_blank(map, 2));
 }
 
 int main(void)
@@ -116,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_unknown_and_clean), TEST(test_poison_and_clean), TEST(test_sweep),
         TEST(test_empty),             TEST(test_swap),             TEST(test_forget),
+        TEST(test_blank),             TEST(test_blank_databases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
