@@ -102,6 +102,38 @@ static void test_get(void **state)
     }
 }
 
+/* Appends words of `size` bytes and the spaces behind them, about `length` bytes in all. */
+static size_t put_words(char *line, size_t at, size_t size, size_t spaces, size_t length)
+{
+    size_t end = at + length;
+    while (at < end) {
+        for (size_t i = 0; i < size; i++) line[at++] = 'w';
+        for (size_t i = 0; i < spaces; i++) line[at++] = ' ';
+    }
+    return at;
+}
+
+/* One key of about the longest size, anywhere among others. */
+static void test_a_long_key_anywhere(void **state)
+{
+    (void)state;
+    static char line[4096];
+    static const size_t other_sizes[] = {1, 3, 16, 100, 249, 250};
+    for (size_t other = 0; other < sizeof other_sizes / sizeof *other_sizes; other++) {
+        for (size_t before = 0; before < 800; before++) {
+            for (size_t size = 249; size <= 252; size++) {
+                memcpy(line, "get ", 4);
+                size_t end = put_words(line, 4, other_sizes[other], 1 + before % 3, before);
+                end = put_words(line, end, size, 1, 1);
+                end = put_words(line, end, other_sizes[other], 1 + before % 2, before % 7 * 50);
+                line[end++] = '\n';
+                bool is_refused = decode_whole(span_of(line, end)).op == REQUEST_REPLY;
+                assert_int_equal(is_refused, size > 250);
+            }
+        }
+    }
+}
+
 static void test_get_refusals(void **state)
 {
     (void)state;
@@ -461,6 +493,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get),
+        cmocka_unit_test(test_a_long_key_anywhere),
         cmocka_unit_test(test_get_refusals),
         cmocka_unit_test(test_storage),
         cmocka_unit_test(test_storage_refusals),
