@@ -253,6 +253,10 @@ static const char digit_pairs[] = "0001020304050607080910111213141516171819"
 
 size_t number_format_u64(char text[NUMBER_TEXT_SIZE], uint64_t value)
 {
+    if (value < 10) {
+        text[0] = (char)('0' + value);
+        return 1;
+    }
     size_t count = digit_count(value);
     char *end = text + count;
     while (value >= 100) {
