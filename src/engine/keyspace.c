@@ -29,12 +29,12 @@ static enum keyspace_kind kind_of(const struct engine_keyspace *ks)
 
 static bool take_ahead(struct engine_keyspace *ks, int db, struct span name)
 {
-    struct ahead_key ahead;
-    if (!read_ahead_take(&ks->ahead, db, name, &ahead)) return false;
-    ks->name = ahead.name;
-    ks->key = ahead.key;
-    ks->type = ahead.type;
-    ks->value = ahead.value;
+    const struct ahead_key *ahead = read_ahead_take(&ks->ahead, db, name);
+    if (!ahead) return false;
+    ks->name = ahead->name;
+    ks->key = ahead->key;
+    ks->type = ahead->type;
+    ks->value = ahead->value;
     return true;
 }
 

@@ -61,14 +61,15 @@ void read_ahead_reach(struct read_ahead *ahead, const void *reader)
     while (!read_ahead_is_empty(ahead) && ahead->keys[ahead->next].reader != reader) close_next(ahead);
 }
 
-bool read_ahead_take(struct read_ahead *ahead, int db, struct span name, struct ahead_key *key)
+const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct span name)
 {
-    if (read_ahead_is_empty(ahead) || db != ahead->db) return false;
+    if (read_ahead_is_empty(ahead) || db != ahead->db) return NULL;
+    const struct ahead_key *key = &ahead->keys[ahead->next];
     size_t size;
-    const char *data = api.StringPtrLen(ahead->keys[ahead->next].name, &size);
-    if (!span_equal(span_of(data, size), name)) return false;
-    *key = ahead->keys[ahead->next++];
-    return true;
+    const char *data = api.StringPtrLen(key->name, &size);
+    if (!span_equal(span_of(data, size), name)) return NULL;
+    ahead->next++;
+    return key;
 }
 
 void read_ahead_close(struct read_ahead *ahead)

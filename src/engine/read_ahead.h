@@ -49,8 +49,8 @@ void read_ahead_open(struct read_ahead *ahead, RedisModuleCtx *ctx, int db);
 /* This reader's turn has come: closes what was opened for those before it. */
 void read_ahead_reach(struct read_ahead *ahead, const void *reader);
 
-/* Hands the next key out, which is the caller's to close from here on, if it is the one of this name. */
-MUST_USE bool read_ahead_take(struct read_ahead *ahead, int db, struct span name, struct ahead_key *key);
+/* Hands the next key out, which is the caller's to close from here on, if it is the one of this name; else NULL. */
+MUST_USE const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct span name);
 
 /* Closes all that is left. */
 void read_ahead_close(struct read_ahead *ahead);

@@ -48,8 +48,7 @@ static void cut_get(struct session *session, struct batch *batch)
         message->request = session->get;
         message->request.key = key;
     }
-    struct span rest = session->get_keys;
-    session->in_get = ascii_next_key(&rest, &key);
+    session->in_get = session->get_keys.size > 0;
     if (!session->in_get && message != NULL) {
         message->request.ends_reply = true;
     }

@@ -24,13 +24,13 @@ static bool are_keys_valid(struct span keys)
     return true;
 }
 
-static bool has_key(struct span keys)
+/* What stays begins with a key, or with spaces before one, unless it is empty. */
+static struct span without_spaces_behind(struct span keys)
 {
-    size_t spaces = 0;
-    while (spaces < keys.size && keys.data[spaces] == ' ') {
-        spaces++;
+    while (keys.size > 0 && keys.data[keys.size - 1] == ' ') {
+        keys.size--;
     }
-    return spaces < keys.size;
+    return keys;
 }
 
 enum decode_status ascii_decode_get(const struct ascii_command *command, const struct ascii_line *line,
@@ -38,14 +38,15 @@ enum decode_status ascii_decode_get(const struct ascii_command *command, const s
 {
     (void)command;
     (void)limits;
-    if (!are_keys_valid(line->arguments)) {
+    struct span keys = without_spaces_behind(line->arguments);
+    if (!are_keys_valid(keys)) {
         return ascii_reply(decoded, ASCII_BAD_FORMAT);
     }
-    if (!has_key(line->arguments)) {
+    if (keys.size == 0) {
         return ascii_reply(decoded, ASCII_ERROR);
     }
     decoded->request.op = REQUEST_GET;
-    decoded->keys = line->arguments;
+    decoded->keys = keys;
     return DECODE_REQUEST;
 }
 
@@ -63,10 +64,11 @@ enum decode_status ascii_decode_gat(const struct ascii_command *command, const s
     if (!number_parse_i32(exptime_text, &exptime)) {
         return ascii_reply(decoded, ASCII_BAD_EXPTIME);
     }
+    keys = without_spaces_behind(keys);
     if (!are_keys_valid(keys)) {
         return ascii_reply(decoded, ASCII_BAD_FORMAT);
     }
-    if (!has_key(keys)) {
+    if (keys.size == 0) {
         return ascii_reply(decoded, SPAN("END"));
     }
     decoded->request.op = REQUEST_GAT;

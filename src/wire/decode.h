@@ -20,7 +20,8 @@ struct decoded {
     struct extras *extras; /* room for the request's extras, the caller's; request.extras points to it where it has some */
     size_t consumed;       /* bytes of the input that this request took */
     size_t swallow;        /* bytes behind them that the session must skip, now or when they come */
-    /* get, gets, gat, gats: all keys, as they stood in the line; every one is checked. request.key is not set.
+    /* get, gets, gat, gats: all keys, as they stood in the line, with no space behind the last; every one is checked.
+     * request.key is not set.
      * Walk them with ascii_next_key; the request of the last one has ends_reply set by the session. */
     struct span keys;
     bool is_too_large;        /* a value was refused for its size, and nothing is left to be executed */
