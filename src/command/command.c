@@ -67,9 +67,8 @@ static item_command *const item_commands[REQUEST_OPS] = {
     [REQUEST_SET_TOO_LARGE] = execute_set_too_large,
 };
 
-struct span command_full_key(struct command_context *context, struct span key)
+struct span command_prefixed_key(struct command_context *context, struct span key)
 {
-    if (context->key_prefix.size == 0) return key;
     CHECK(context->key_prefix.size + key.size <= sizeof context->key);
     memcpy(context->key, context->key_prefix.data, context->key_prefix.size);
     memcpy(context->key + context->key_prefix.size, key.data, key.size);

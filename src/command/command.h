@@ -44,8 +44,13 @@ void command_context_deinit(struct command_context *context);
 void command_execute(struct command_context *context, const struct request *request, struct result *result,
                      struct buffer *values);
 
+struct span command_prefixed_key(struct command_context *context, struct span key);
+
 /* The key as the engine knows it, prefix included; holds until the next call. */
-struct span command_full_key(struct command_context *context, struct span key);
+static inline struct span command_full_key(struct command_context *context, struct span key)
+{
+    return context->key_prefix.size == 0 ? key : command_prefixed_key(context, key);
+}
 
 /* Does a flush_all that was asked for earlier and is due; writing must be possible. */
 void command_flush_when_due(struct command_context *context);
