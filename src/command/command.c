@@ -116,22 +116,13 @@ static void execute_on_item(struct command_context *context, const struct reques
     }
 }
 
-/* The item's token afterwards, where the request has left one. Of an item that was read and, by its new expiry, is gone,
- * it is the one that was read. */
-static void tell_token(struct command_context *context, const struct request *request, struct span name,
-                       struct result *result)
+/* The token of what was stored. Those who read or touch an item have told theirs, before it could expire. */
+static void tell_stored_token(struct command_context *context, const struct request *request, struct span name,
+                              struct result *result)
 {
-    if (result->status == RESULT_HIT && result->number != 0) {
-        if (request->extras) request->extras->token = result->number;
-        return;
-    }
-    bool leaves_item = result->status == RESULT_HIT || result->status == RESULT_STORED ||
-                       result->status == RESULT_NUMBER || (result->status == RESULT_OK && request->op == REQUEST_TOUCH);
-    uint64_t token = leaves_item ? version_current(context->versions, hash_key(name)) : 0;
-    if (request->extras)
-        request->extras->token = token;
-    else if (result->status != RESULT_NUMBER)
-        result->number = token;
+    bool is_stored = result->status == RESULT_STORED || result->status == RESULT_NUMBER;
+    bool is_told = result->status == RESULT_HIT || (result->status == RESULT_OK && request->op == REQUEST_TOUCH);
+    if (!is_told) tell_token(request, result, is_stored ? version_current(context->versions, hash_key(name)) : 0);
 }
 
 static void forget_told(const struct request *request)
@@ -155,7 +146,7 @@ static void execute_keyed(struct command_context *context, const struct request 
     else
         execute_on_item(context, request, name, result, values);
     if (result->status == RESULT_NEEDS_WRITE) return;
-    if (request->extras || request->want_cas) tell_token(context, request, name, result);
+    if (request->extras || request->want_cas) tell_stored_token(context, request, name, result);
     if (result->status == RESULT_TOO_LARGE) counter_add(context->counters, COUNTER_STORE_TOO_LARGE, 1);
 }
 

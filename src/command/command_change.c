@@ -3,11 +3,11 @@
 
 #include "item/expiry.h"
 
-/* Meta's delete that leaves the item: without its value and flags (x), or marked stale for its readers (I), or both. */
+/* Meta's delete that leaves the item: without its value, with the request's flags (x), or marked stale for its readers (I), or both. */
 static void invalidate(struct command_context *context, const struct item *item, const struct request *request)
 {
     bool clears = request_asks(request, ASK_CLEAR), is_stale = request_asks(request, ASK_INVALIDATE);
-    struct item_flags flags = {clears ? 0 : item->flags.flags, is_stale ? LEDGER_STALE : 0};
+    struct item_flags flags = {clears ? request->flags : item->flags.flags, is_stale ? LEDGER_STALE : 0};
     int64_t expiry = EXPIRY_NEVER; /* of what is cleared, as it is a new item to memcached */
     if (request_asks(request, ASK_TOUCH))
         expiry = expiry_from_exptime(request->exptime, context->now_ms);
@@ -57,11 +57,13 @@ void execute_touch(struct command_context *context, struct item *item, const str
                    struct result *result)
 {
     bool hits = item->kind == KEYSPACE_STRING;
-    if (hits) item_note_read(context, item); /* so memcached sees it */
-    if (hits)
+    if (hits) {
+        item_note_read(context, item); /* so memcached sees it */
+        tell_token(request, result, item_token(context, item));
         item_touch(context, item, expiry_from_exptime(request->exptime, context->now_ms));
-    else
+    } else {
         item_close(context);
+    }
     counter_add(context->counters, COUNTER_CMD_TOUCH, 1);
     counter_add(context->counters, hits ? COUNTER_TOUCH_HITS : COUNTER_TOUCH_MISSES, 1);
     result->flags = item->flags.flags;

@@ -38,27 +38,22 @@ static void count_missing(struct command_context *context, const struct item *it
     result->status = item_refuse(context, RESULT_NOT_FOUND);
 }
 
-/* Stores the new number. memcached changes a number in place, where the marks stay, or makes a new item when it has
- * become longer. */
+/* Stores the new number. It stays the same item, with its marks, as for INCR over RESP. (memcached makes another item of a
+ * number that becomes longer, or whose reply is still under way: that has no marks, and the old one gets T.) */
 static void store_number(struct command_context *context, const struct item *item, const struct request *request,
-                         uint64_t number, size_t size_before)
+                         uint64_t number)
 {
     char text[NUMBER_TEXT_SIZE];
     struct span value = span_of(text, number_format_u64(text, number));
-    bool is_new = value.size > size_before;
-    struct item_flags flags = {item->flags.flags, is_new ? 0 : item->flags.marks};
     int64_t before = item_expiry(context);
     int64_t expiry = before;
     if (request_asks(request, ASK_TOUCH)) expiry = expiry_from_exptime(request->exptime, context->now_ms);
     tell_remaining(context, request, before, expiry);
-    if (is_new) counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
+    if (request->extras) request->extras->size = value.size;
     if (expiry_has_passed(expiry, context->now_ms))
         item_remove(context, item);
-    else if (is_new)
-        item_store(context, item, request, value, expiry, flags, "incrby");
     else
-        item_overwrite(context, item, request, value, expiry, flags, "incrby");
-    if (request->extras) request->extras->size = value.size;
+        item_overwrite(context, item, request, value, expiry, item->flags, "incrby");
 }
 
 /* Here, unlike elsewhere, memcached takes 0 for no token at all; and an empty value is not a number before anything else. */
@@ -84,7 +79,7 @@ void execute_count(struct command_context *context, struct item *item, const str
         return;
     }
     result->number = count(request->op, value, request->operand);
-    store_number(context, item, request, result->number, present.size);
+    store_number(context, item, request, result->number);
     counter_add(context->counters, request->op == REQUEST_INCR ? COUNTER_INCR_HITS : COUNTER_DECR_HITS, 1);
     result->status = RESULT_NUMBER;
 }

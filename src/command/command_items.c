@@ -92,15 +92,23 @@ void item_remove(struct command_context *context, const struct item *item)
     flag_ledger_write(context->ledger, context->db, &item->key, (struct item_flags){0});
 }
 
+/* The token that is told was of an item for no time at all. */
+static void item_store_expired(struct command_context *context, const struct item *item, const struct request *request)
+{
+    if (item->kind != KEYSPACE_ABSENT)
+        item_remove(context, item);
+    else
+        item_close(context);
+    item_renew_token(context, item, request);
+}
+
 void item_store_or_remove(struct command_context *context, const struct item *item, const struct request *request,
                           struct span value, int64_t expiry, struct item_flags flags)
 {
     if (!expiry_has_passed(expiry, context->now_ms))
         item_store(context, item, request, value, expiry, flags, "set");
-    else if (item->kind != KEYSPACE_ABSENT)
-        item_remove(context, item);
     else
-        item_close(context);
+        item_store_expired(context, item, request);
 }
 
 bool item_touch(struct command_context *context, const struct item *item, int64_t expiry)

@@ -86,6 +86,15 @@ static inline void request_tell(const struct request *request, uint32_t told)
     if (request->extras) request->extras->told |= told;
 }
 
+/* Tells the item's token, if that was asked for. */
+static inline void tell_token(const struct request *request, struct result *result, uint64_t token)
+{
+    if (request->extras)
+        request->extras->token = token;
+    else if (request->want_cas && result->status != RESULT_NUMBER)
+        result->number = token;
+}
+
 /* False when the request compares the token of this item, and it is another. */
 bool token_holds(const struct command_context *context, const struct item *item, const struct request *request);
 

@@ -33,8 +33,8 @@ static void read_item(struct command_context *context, const struct item *item, 
     result->status = RESULT_HIT;
     result->flags = item->flags.flags;
     item_note_read(context, item);
+    if (request->extras || request->want_cas) tell_token(request, result, item_token(context, item));
     if (request->extras) request->extras->size = result->value_size;
-    if (request->want_cas) result->number = item_token(context, item);
     if (request->op == REQUEST_GAT)
         item_touch(context, item, expiry_from_exptime(request->exptime, context->now_ms));
     else
@@ -85,9 +85,9 @@ static void read_marked(struct command_context *context, const struct item *item
     extras->size = context->keyspace->api->size(context->keyspace);
     if (!request_asks(request, ASK_NO_BUMP)) item_note_read(context, item);
     if (wants_value(context, item, request)) copy_value(context, result, values);
+    tell_token(request, result, item_token(context, item));
     result->flags = item->flags.flags;
     result->status = RESULT_HIT;
-    result->number = item_token(context, item);
     bool stays = true;
     if (touches)
         stays = item_touch(context, item, after);
@@ -108,6 +108,7 @@ static void vivify(struct command_context *context, const struct item *item, con
     item_store_or_remove(context, item, request, SPAN(""), vivified_expiry(context, request),
                          (struct item_flags){0, LEDGER_WON});
     item_note_read(context, item);
+    tell_token(request, result, item_token(context, item));
     counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
     result->status = RESULT_HIT;
 }
@@ -164,6 +165,7 @@ void execute_debug(struct command_context *context, const struct request *reques
     int64_t expiry = item_expiry(context);
     tell_remaining(context, request, expiry, expiry);
     if (request->extras) request->extras->size = context->keyspace->api->size(context->keyspace);
+    tell_token(request, result, item_token(context, &item));
     result->flags = item.flags.flags;
     result->status = item_refuse(context, RESULT_HIT);
 }

@@ -54,7 +54,7 @@ enum ask {
     ASK_RECACHE = 1 << 4,    /* R: the client wins the refresh of an item that has less than `recache_seconds` to live */
     ASK_INVALIDATE = 1 << 5, /* I: mark stale instead of delete; store although `compare` is older, as stale */
     ASK_NO_BUMP = 1 << 6,    /* u: the read does not count for the engine's LRU or LFU */
-    ASK_CLEAR = 1 << 7,      /* x: the value and the flags go, the item stays */
+    ASK_CLEAR = 1 << 7,      /* x: the value goes, the flags are the request's, the item stays */
     ASK_NO_VALUE = 1 << 8,   /* the value itself is not wanted (its size always is told) */
     ASK_HISTORY = 1 << 9,    /* h, l: whether the item was read before, and when */
     ASK_META = 1 << 14,      /* every meta request: a read tells and takes the marks, and what is counted is as meta's */
@@ -95,7 +95,7 @@ struct request {
     bool want_cas;   /* gets, gats: result.number is to be the item's token afterwards (with extras: always in those) */
     bool ends_reply; /* classic get, gat: the last key of its line, so END follows */
     uint8_t opcode;  /* binary: of the header that is answered */
-    uint32_t flags;  /* storage commands */
+    uint32_t flags;  /* storage commands; delete with ASK_CLEAR */
     uint32_t opaque; /* binary: as the bytes came */
     int64_t exptime; /* as the client sent it, see item/expiry.h; flush_all: the delay */
     uint64_t operand; /* incr, decr: the delta; cas: the token; dumps: the cursor */

@@ -354,7 +354,6 @@ static void step_count(struct model *model)
     }
     char text[MODEL_VALUE_MAX];
     int size = snprintf(text, sizeof text, "%llu", (unsigned long long)result.number);
-    if ((size_t)size > item->size) item->is_stale = item->is_won = false;
     set_value(item, span_of(text, (size_t)size));
     item->may_be_lost = false;
     change_content(model, item);

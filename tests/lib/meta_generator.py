@@ -8,11 +8,14 @@ Left out is what memcached does by accident, or what only it can know:
   - t together with T and N, which tells of a new item what stood before t alone;
   - an opaque too long beside T, N or ma: it is found when the item has been changed already;
   - E0, which ma stores as a token and ms takes for none; T- and N-, a minus without digits, which it takes for 0;
+  - x of md alone: memcached lets the token of an item stand whose value it takes, which Diglot must not; so I or E is with it;
   - a key asked for with and without b: memcached tells it as the item was stored, Diglot as it was asked for;
   - N of mg, x of md and append and prepend on a key in base64: the item that memcached then makes tells its key as it is,
     line ends and all;
   - ma, incr and decr while replies with the item are under way: memcached then counts in a copy without marks, and gives
     T to the original;
+  - E of ma beside incr: when the number grows longer, memcached tells a token that the item does not have;
+  - T of ma, and counters with marks: when the number grows longer, memcached gives T and the marks to an item that is gone;
   - numbers whose stored form may be padded with spaces, and how large they are.
 """
 import base64
@@ -115,7 +118,7 @@ class MetaGenerator:
             flags += [self.expiry(b"N", may_be_past=False), b"t"]
         elif kind < 0.75 and may_be_made:
             flags += [self.expiry(b"N", may_be_past=True), self.expiry(b"T", may_be_past=False)]
-        if self.chance(0.25):
+        if self.chance(0.25) and not is_counter:
             flags += [b"R" + self.pick([b"0", b"1100", b"100100", b"-1"])]
         if self.chance(0.1):
             flags += [b"E" + self.pick(OWN_TOKENS)]
@@ -130,7 +133,7 @@ class MetaGenerator:
         flags += [self.expiry(b"T", may_be_past=True)] if self.chance(0.4) else []
         flags += [b"F" + self.pick([b"0", b"5", b"4294967295"])] if self.chance(0.4) else []
         flags += [b"E" + self.pick(OWN_TOKENS)] if self.chance(0.1) else []
-        flags += [b"I"] if self.chance(0.25) else []
+        flags += [b"I"] if self.chance(0.25) and not is_counter else []
         if self.chance(0.5):
             flags += [b"M" + self.pick([b"S", b"E", b"R", b"Set"] + ([b"A", b"P", b"A", b"P", b"Add"] if key in TEXT_KEYS else []))]
         flags += [self.expiry(b"N", may_be_past=True)] if self.chance(0.2) else []
@@ -156,10 +159,11 @@ class MetaGenerator:
     def delete(self):
         key = self.pick(KEYS)
         flags = self.common()
-        flags += [b"I"] if self.chance(0.6) else []
-        flags += [b"x"] if self.chance(0.25) and key in TEXT_KEYS else []
+        flags += [b"I"] if self.chance(0.6) and key not in COUNTER_KEYS else []
         flags += [self.expiry(b"T", may_be_past=True)] if self.chance(0.4) else []
         flags += [b"E" + self.pick(OWN_TOKENS)] if self.chance(0.1) else []
+        if self.chance(0.25) and key in TEXT_KEYS:
+            flags += [b"x"] if any(flag[:1] in b"IE" for flag in flags) else [b"x", b"I"]
         flags += [b"F" + self.pick([b"0", b"5"])] if self.chance(0.1) else []
         flags += self.some([b"t", b"f", b"c", b"s", b"v", b"u", b"M", b"N5"], 1) if self.chance(0.05) else []
         return self.compare(key, self.line(b"md", key, flags))
@@ -170,16 +174,13 @@ class MetaGenerator:
         flags += [b"M" + self.pick([b"I", b"+", b"D", b"-", b"Incr"])] if self.chance(0.5) else []
         flags += [b"D" + self.pick(DELTAS)] if self.chance(0.5) else []
         flags += [b"J" + self.pick(DELTAS)] if self.chance(0.3) else []
-        flags += [b"E" + self.pick(OWN_TOKENS)] if self.chance(0.1) else []
+        if self.chance(0.1):
+            flags = [flag for flag in flags if flag[:1] != b"M"] + [b"MD", b"E" + self.pick(OWN_TOKENS)]
         kind = self.random.random()
         if kind < 0.3:
             flags += [self.expiry(b"N", may_be_past=True)]
         elif kind < 0.5:
             flags += [self.expiry(b"N", may_be_past=False), b"t"]
-        elif kind < 0.6:
-            flags += [self.expiry(b"T", may_be_past=False), b"t"]
-        elif kind < 0.7:
-            flags += [self.expiry(b"T", may_be_past=True)]
         return [Sync(), *self.compare(key, self.line(b"ma", key, flags))]
 
     def debug(self):

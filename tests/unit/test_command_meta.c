@@ -90,7 +90,7 @@ static const struct {
     {"md n1 I", NULL, "HD", ""},
     {"incr n1 1", NULL, "9", "incr_hits+1"},
     {"mg n1 v", NULL, "VA 1 X W: 9", "cmd_get+1 get_hits+1"},
-    {"ma n1 v t", NULL, "VA 2 t100: 10", "incr_hits+1 total_items+1"},
+    {"ma n1 v t", NULL, "VA 2 t100: 10", "incr_hits+1"},
     {"mg n1 v", NULL, "VA 2: 10", "cmd_get+1 get_hits+1"},
     {"md n1 I", NULL, "HD", ""},
     {"mg n1 t", NULL, "HD t100 X W", "cmd_get+1 get_hits+1"},
