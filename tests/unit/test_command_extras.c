@@ -422,6 +422,34 @@ static void test_shorter_number(void **state)
     SAY(dialogue, "mg k s v", NULL, "VA 1 s1: 7");
 }
 
+/* A longer number is another item there, without marks, and T goes to the old one; here it is the same. */
+static void test_longer_number(void **state)
+{
+    struct dialogue *dialogue = *state;
+    SAY(dialogue, "ms k T100", "9", "HD");
+    SAY(dialogue, "md k I", NULL, "HD");
+    SAY(dialogue, "ma k T50 t v", NULL, "VA 2 t50: 10");
+    assert_string_equal(dialogue->counts, "incr_hits+1");
+    SAY(dialogue, "mg k t v", NULL, "VA 2 t50 X W: 10");
+}
+
+/* The token of what is gone at once is one that nothing else has. */
+static void test_token_of_what_expires_at_once(void **state)
+{
+    struct dialogue *dialogue = *state;
+    uint64_t token = told_token(dialogue, "ms k", "1");
+    assert_int_equal(told_token(dialogue, "mg k T-1", NULL), token);
+    uint64_t gone = told_token(dialogue, "ms k T-1", "1");
+    assert_true(gone > token);
+    assert_true(told_token(dialogue, "mg k N-1", NULL) > gone);
+    assert_int_equal(told_token(dialogue, "ms k T-1 E5", "1"), 5);
+    token = told_token(dialogue, "ms k", "1");
+    dialogue->extras = (struct extras){0};
+    struct request touch = {.op = REQUEST_TOUCH, .key = SPAN("k"), .exptime = -1, .extras = &dialogue->extras};
+    assert_int_equal(world_execute(dialogue->world, &touch).status, RESULT_OK);
+    assert_int_equal(dialogue->extras.token, token);
+}
+
 static void test_join_that_is_too_large(void **state)
 {
     struct dialogue *dialogue = *state;
@@ -464,6 +492,8 @@ int main(void)
         TEST(test_engine_knows_how_long_it_was_idle),
         TEST(test_debug_tells_what_there_is),
         TEST(test_shorter_number),
+        TEST(test_longer_number),
+        TEST(test_token_of_what_expires_at_once),
         TEST(test_join_that_is_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
