@@ -216,7 +216,7 @@ function keys_and_sizes($client, $is_binary) {
     expect("odd key", $client->set("!\"\$%&/()=?{[]}\\'#+*~<>|;:,._-^", "odd"), true);
     expect("get odd key", $client->get("!\"\$%&/()=?{[]}\\'#+*~<>|;:,._-^"), "odd");
     // The extension sends such keys in binary only.
-    foreach (["a b", "grüße-☃", "tab\tand\nline"] as $key) {
+    foreach (["a b", "grüße-☃"] as $key) {
         $code = $is_binary ? Memcached::RES_SUCCESS : Memcached::RES_BAD_KEY_PROVIDED;
         expect_code("key of binary", $client, $client->set($key, "v$key"), $code);
         expect("get key of binary", $client->get($key), $is_binary ? "v$key" : false);
