@@ -34,11 +34,14 @@ build_packages := gcc make libc6-dev libxxhash-dev
 run_packages := redis-server
 test_packages := clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-redis \
 	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools
+# The client libraries of Debian 12. scripts/fetch-clients gets the others.
+client_packages := libmemcached-dev php-cli php-memcached python3-django ruby ruby-dalli libcache-memcached-fast-perl \
+	golang-go golang-github-bradfitz-gomemcache-dev libspymemcached-java default-jdk-headless
 
 export PYTHONDONTWRITEBYTECODE := 1
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps test-deps run unit-binaries fuzz-binaries fuzz soak bench lint clean test test-%
+.PHONY: all help deps test-deps client-packages client-deps run unit-binaries fuzz-binaries fuzz soak bench lint clean test test-%
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -53,13 +56,22 @@ deps: ## install what building and running need
 test-deps: deps ## install what the tests need
 	@scripts/install-packages $(run_packages) $(test_packages)
 
+client-packages: test-deps
+	@scripts/install-packages $(client_packages)
+
+client-deps: client-packages ## install or fetch every client library that the tests run
+	@scripts/fetch-clients
+
 run: ## build, then start Redis with the module in the foreground (RESP_PORT, MEMCACHED_PORT, ENGINE, ARGS)
 	@scripts/run.sh
 
-test: test-deps ## install what is missing and run every test
+test: client-packages ## install what is missing and run every test
 	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol protocol-threads engine clients readme asan tsan
 
-test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, clients, readme, asan, tsan
+test-clients: client-deps ## every client library, also those that `make test` leaves out
+	@scripts/run-tests clients-all
+
+test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, readme, asan, tsan
 	@scripts/run-tests $*
 
 lint: ## the checks of the tree itself

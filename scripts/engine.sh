@@ -9,6 +9,7 @@
 #   engine.sh start NAME PORT [ARGS...]     start on 127.0.0.1:PORT, print its pid (CPUS=0 pins it with taskset)
 #   engine.sh stop NAME PORT                stop the process that start recorded
 #   engine.sh cli NAME PORT [ARGS...]       redis-cli or valkey-cli on it
+#   engine.sh unpack SUITE FOLDER PACKAGE...  put single packages of a suite, without what they depend on, into a folder
 #
 # MODE says how a binary finds the libraries of its own suite:
 #   patchelf  a copy with its own loader and RPATH; right name in ps, perf and gdb (default where patchelf is installed)
@@ -190,6 +191,21 @@ stop() {
     rm -f "$run/pid"
 }
 
+# unpack SUITE FOLDER PACKAGE...: for packages that hold scripts or sources only. A package is NAME or NAME=VERSION*.
+unpack() {
+    local suite=$1 folder=$2 tree deb
+    shift 2
+    tree=$(apt_tree "$suite")
+    rm -rf "$folder" "$folder.new"
+    mkdir -p "$folder.new/.archives"
+    (cd "$folder.new/.archives" && APT_CONFIG=$tree/apt.conf apt-get -qq download "$@" >&2)
+    for deb in "$folder.new/.archives"/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -x --no-same-owner -C "$folder.new"
+    done
+    rm -rf "$folder.new/.archives"
+    mv "$folder.new" "$folder"
+}
+
 fetch_all() {
     local name
     cut -d'|' -f1 <<<"$engines" | while read -r name; do fetch "$name"; done
@@ -203,7 +219,7 @@ list) echo "$engines" ;;
 fetch) if [ "$2" = all ]; then fetch_all; else fetch "$2"; fi ;;
 cmd) command_of "$2" "${3:-server}" ;;
 version) $(command_of "$2") --version ;;
-start | stop) "$@" ;;
+start | stop | unpack) "$@" ;;
 cli)
     name=$2 port=$3
     shift 3

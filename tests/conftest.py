@@ -10,7 +10,8 @@
     start_memcached(**options)
                      a memcached of this test alone
 
-Markers: diglot_only (memcached has no such thing), seconds(n) (may take longer than TEST_SECONDS).
+Markers: diglot_only (memcached has no such thing), seconds(n) (may take longer than TEST_SECONDS), fetched (needs what
+`make client-deps` fetches from elsewhere than Debian 12).
 
 Environment: ENGINE (default redis-server), DIGLOT_MODULE (build/diglot.so), DIGLOT_IO_THREADS (0) for all servers that do
 not say otherwise; DIGLOT_SUBJECT=memcached runs the protocol tests against memcached itself, which checks the tests.
@@ -23,6 +24,7 @@ import pytest
 from lib import servers
 
 TEST_SECONDS = 120  # a test that takes longer hangs
+LEFT_OUT = pytest.StashKey()
 
 
 class Fleet:
@@ -151,6 +153,7 @@ def pytest_runtest_call(item):
 def pytest_configure(config):
     config.addinivalue_line("markers", "diglot_only: speaks of what memcached does not have")
     config.addinivalue_line("markers", "seconds(n): may take so long")
+    config.addinivalue_line("markers", "fetched: needs what `make client-deps` fetches")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -163,6 +166,15 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if not is_ours(item)]
 
 
+def pytest_deselected(items):
+    """Nothing is left out silently: pytest_terminal_summary tells."""
+    for item in items:
+        if item.get_closest_marker("fetched"):
+            item.config.stash.setdefault(LEFT_OUT, []).append(item.nodeid)
+
+
 def pytest_terminal_summary(terminalreporter):
+    for nodeid in terminalreporter.config.stash.get(LEFT_OUT, []):
+        terminalreporter.write_line(f"left to make test-clients: {nodeid}")
     for report in terminalreporter.stats.get("skipped", []):
         terminalreporter.write_line(f"NOT RUN: {report.nodeid}: {report.longrepr[2]}")

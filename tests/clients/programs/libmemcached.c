@@ -194,9 +194,9 @@ static void counters(struct run *run) {
     expect_value(run, "get counter", "n", "'12' flags 5");
     expect_ok(run, "decrement below 0", memcached_decrement(client, "n", 1, 100, &number));
     expect_number(run, "stops at 0", number, 0);
-    set(run, "n", "18446744073709551615", 0, 0);
-    expect_ok(run, "increment the largest", memcached_increment(client, "n", 1, 2, &number));
-    expect_number(run, "wraps", number, 1);
+    set(run, "n", "10", 0, 0);
+    expect_ok(run, "increment by the largest", memcached_increment_by_key(client, "g", 1, "n", 1, UINT64_MAX, &number));
+    expect_number(run, "wraps", number, 9);
     expect_result(run, "increment absent", memcached_increment(client, "absent", 6, 1, &number), MEMCACHED_NOTFOUND);
     expect_result(run, "decrement absent", memcached_decrement(client, "absent", 6, 1, &number), MEMCACHED_NOTFOUND);
     set(run, "text", "abc", 0, 0);
