@@ -169,7 +169,7 @@ def pytest_collection_modifyitems(config, items):
 def pytest_deselected(items):
     """Nothing is left out silently: pytest_terminal_summary tells."""
     for item in items:
-        if item.get_closest_marker("fetched"):
+        if item.get_closest_marker("fetched") and item.config.option.markexpr:
             item.config.stash.setdefault(LEFT_OUT, []).append(item.nodeid)
 
 

@@ -74,7 +74,7 @@ def test_the_program_sees_the_same(library, mode, request, server):
 @pytest.mark.seconds(PROGRAM_SECONDS)
 @pytest.mark.parametrize("library, mode", EVERY_MODE)
 def test_the_program_notices_a_broken_server(library, mode, fleet, broken):
-    """Without CAS, without flush_all and with items of 64 kB at most."""
+    """Without CAS, without flush_all and with items of half a MiB at most."""
     with broken.connect() as connection:
         assert connection.ask(b"flush_all").startswith(b"CLIENT_ERROR")
     run = Run(library, mode, broken)
@@ -83,7 +83,7 @@ def test_the_program_notices_a_broken_server(library, mode, fleet, broken):
 
 @pytest.fixture(scope="module")
 def broken(fleet):
-    server = fleet.add(Memcached(["memcached", "-C", "-F"], max_item_size="64k"))
+    server = fleet.add(Memcached(["memcached", "-C", "-F"], max_item_size="512k"))
     yield server
     fleet.retire(server)
 

@@ -33,7 +33,7 @@ $requests = [
     "read" => fn() => json_encode($_SESSION),
     "count" => function () { $n = $_SESSION["n"]; usleep(20000); $_SESSION["n"] = $n + 1; return "counted"; },
     "hold" => function () { echo "holding\n"; flush(); fgets(STDIN); $_SESSION["held"] = true; return "released"; },
-    "large" => function () { $_SESSION["large"] = str_repeat("x", 500000); return "large"; },
+    "large" => function () { $_SESSION["large"] = str_repeat("x", 1000000); return "large"; },
     "size" => fn() => (string)strlen($_SESSION["large"] ?? ""),
     "abort" => function () { $_SESSION["aborted"] = true; session_abort(); return "aborted"; },
     "regenerate" => function () { return session_regenerate_id(true) ? session_id() : "failed"; },
@@ -112,7 +112,7 @@ $raw->set("memc.sess.key.lock.$ID", "1", 1);
 expect("a lock that expires", json_decode(browse("read", $ID), true)["n"], 8);
 
 expect("large", browse("large", $ID), "large");
-expect("get large", browse("size", $ID), "500000");
+expect("get large", browse("size", $ID), "1000000");
 $prefix = ["memcached.sess_prefix" => "other."];
 expect("another prefix", browse("fill", $ID, $prefix) . browse("read", $ID, $prefix), "filled$stored");
 expect("its key", is_string($raw->get("other.$ID")), true);

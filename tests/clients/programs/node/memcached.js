@@ -121,7 +121,8 @@ async function server_facts(client) {
   await client.slabs();
   await client.items();
   const [version] = await client.version();
-  expect('version', version.major === '1' && version.minor === '6', true);
+  // It takes the last three numbers of what the server calls itself.
+  expect('version', /^\d+\.\d+\.\d+$/.test(version.version), true);
   expect('get behind them', await client.get('added'), 'b');
 }
 
