@@ -23,7 +23,9 @@ TOKENS = ["last", "last", "last", "last", "stale", 1, 2**64 - 1]
 NUMBERS = [b"0", b"1", b"99", b"100", b"18446744073709551616", b"900000000000000000", b"abc", b"x", b"12 ", b"007",
            b"12x", b"1" * 30, b"0" * 40 + b"5"]
 VALUES = [b"", b"a", b"value", b"\0", b"\r\n", b"v" * 100, b"w" * 1000, bytes(range(256)), b"get text1\r\n", b"\x80" * 30]
-LONG_VALUES = [b"w" * 3000, b"q" * 20000, b"m" * 70000, b"l" * 600000]
+LONG_VALUES = [b"w" * 3000, b"q" * 20000, b"m" * 70000]
+# Not for counters: of an item in several chunks memcached says first that it is no number, whatever the token.
+LONG_TEXTS = [*LONG_VALUES, b"l" * 600000]
 TOO_LARGE = b"x" * (1024 * 1024 + 1)
 # Whose answers are no matter of taste, and change nothing.
 GROUPS = [b"reset", b"resetting", b"detail", b"detail off", b"detail x", b"nonsense", b"conns", b"cachedump 1 1", b"k" * 250]
@@ -61,11 +63,13 @@ def is_read_on(frame):
     return takes_no_value and bool(frame.value) and len(frame.key) <= 250
 
 
-def is_general_stat(frame):
-    return frame.opcode == STAT and not frame.key and not frame.extras
+def is_well_formed(frame):
+    """All statistics, and a flush at a time in the past, which memcached takes for none."""
+    return (frame.opcode == STAT and not frame.key and not frame.extras
+            or frame.opcode in (FLUSH, FLUSHQ) and not frame.key and not frame.value and len(frame.extras) == 4)
 
 
-MALFORMED = [frame for frame in malformed() if not is_read_on(frame) and not is_general_stat(frame)]
+MALFORMED = [frame for frame in malformed() if not is_read_on(frame) and not is_well_formed(frame)]
 # How a conversation ends: not, by closing, by what is no request, or in the middle of one.
 LAST = [b"", Frame(QUIT), Frame(QUITQ), Frame(QUIT, value=b"x"), b"get text1\r\n", b"\x81" + bytes(23), b"\x80",
         Frame(NOOP).render()[:23], Frame(GET, b"text1").render()[:-1], store(SET, b"text1", b"value").render()[:-1]]
@@ -83,7 +87,7 @@ class Generator:
 
     def value(self, key):
         if self.random.random() < 0.03:
-            return self.pick(LONG_VALUES)
+            return self.pick(LONG_VALUES if key in COUNTER_KEYS else LONG_TEXTS)
         return self.pick(NUMBERS if key in COUNTER_KEYS else VALUES)
 
     def store(self):
