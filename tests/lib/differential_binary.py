@@ -8,8 +8,8 @@ import random
 import re
 from dataclasses import dataclass
 
-from lib.binary import (ADD, ADDQ, DECR, DECRQ, GAT, GATK, GATKQ, GATQ, INCR, INCRQ, REPLACE, REPLACEQ, SET, SETQ, TOUCH,
-                        VERSION, Packet, split_packets, talk)
+from lib.binary import (ADD, ADDQ, DECR, DECRQ, INCR, INCRQ, REPLACE, REPLACEQ, SET, SETQ, TOUCH, VERSION, Packet,
+                        split_packets, talk)
 from lib.wire import Closed, Connection
 
 # decr, and incr that wraps, shorten a number: memcached pads the stored data with spaces, Diglot stores the plain digits,
@@ -18,7 +18,7 @@ PADDED_NUMBER = re.compile(rb"(\d{1,20}) +")
 
 # Where in the extras the expiry is.
 EXPTIME_AT = {**dict.fromkeys((SET, SETQ, ADD, ADDQ, REPLACE, REPLACEQ), 4), **dict.fromkeys((INCR, INCRQ, DECR, DECRQ), 16),
-              **dict.fromkeys((TOUCH, GAT, GATQ, GATK, GATKQ), 0)}
+              TOUCH: 0}
 
 
 def expires_at_once(frame):

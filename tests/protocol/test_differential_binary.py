@@ -6,13 +6,11 @@ is said, with reasons, in lib/differential_binary.py and in lib/generator_binary
 a matter of taste.
 """
 import os
-import struct
 
 import pytest
 
 from lib import servers
-from lib.binary import (APPEND, DELETEQ, FLUSH, FLUSHQ, GET, GETK, NOOP, PREPENDQ, SET, STAT, Frame, ask, count, read_packet,
-                        split_packets, store, talk)
+from lib.binary import DELETEQ, FLUSHQ, GETK, NOOP, Frame, talk
 from lib.differential import describe_difference, minimise, show_steps
 from lib.differential_binary import Alone, run_sequence
 from lib.generator_binary import KEYS, MALFORMED, Generator
@@ -31,7 +29,6 @@ def clear(server):
     """The state that every sequence starts from."""
     with server.connect() as connection:
         talk(connection, Frame(FLUSHQ).render() + b"".join(Frame(DELETEQ, key).render() for key in KEYS))
-
 
 
 def compare(oracle, server, steps, seed):
