@@ -81,7 +81,8 @@ static bool execute_again(struct executor *executor, struct batch *batch, struct
     return true;
 }
 
-/* A read that opens its key, once, to have its value. What else meta asks may look at the key before, or leave it unnoticed. */
+/* A read that opens its key, once, to have its value. What else meta asks may look at the key before, or leave it
+ * unnoticed. */
 static bool is_plain_read(const struct request *request)
 {
     return request->op == REQUEST_GET && !(request->extras && (request->extras->asks & ~(uint32_t)ASK_META));

@@ -45,8 +45,8 @@ static void fetch_value(struct ahead_key *key)
 void read_ahead_open(struct read_ahead *ahead, RedisModuleCtx *ctx, int db)
 {
     ahead->db = db;
-    for (size_t i = 0; i < ahead->count; i++) ahead->keys[i].key = api.OpenKey(ctx, ahead->keys[i].name, API_READ);
-    for (size_t i = 0; i < ahead->count; i++) fetch_value(&ahead->keys[i]);
+    for (size_t i = ahead->next; i < ahead->count; i++) ahead->keys[i].key = api.OpenKey(ctx, ahead->keys[i].name, API_READ);
+    for (size_t i = ahead->next; i < ahead->count; i++) fetch_value(&ahead->keys[i]);
 }
 
 static void close_next(struct read_ahead *ahead)

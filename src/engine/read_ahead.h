@@ -43,7 +43,7 @@ static inline bool read_ahead_is_empty(const struct read_ahead *ahead)
  * with keys in between. False when the window ends here: it is full, or may hold this key already. */
 MUST_USE bool read_ahead_add(struct read_ahead *ahead, struct span name, const void *reader);
 
-/* Opens what was added, in the database `db`, which ctx has selected, and has the values fetched. */
+/* Opens what was added, if anything was, in the database `db`, which ctx has selected, and has the values fetched. */
 void read_ahead_open(struct read_ahead *ahead, RedisModuleCtx *ctx, int db);
 
 /* This reader's turn has come: closes what was opened for those before it. */
