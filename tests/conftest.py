@@ -68,7 +68,7 @@ def oracle(fleet):
 @pytest.fixture(scope="session")
 def newest_oracle(fleet):
     """The newest memcached that scripts/engine.sh knows."""
-    return fleet.add(servers.Memcached(servers.newest_memcached()))
+    return fleet.add(servers.Memcached(servers.newest_memcached(), tuning=servers.STILL))
 
 
 @pytest.fixture(scope="session")

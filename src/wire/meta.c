@@ -145,7 +145,8 @@ static bool read_argument(const struct flag_rule *rule, struct span text, struct
         line->is_opaque_too_long = text.size >= META_OPAQUE_MAX;
         return true;
     case FLAG_MODE:
-        line->mode = text.size > 0 ? text.data[0] : ' ';
+        if (text.size > 0) line->mode = text.data[0];
+        else line->mode = ' ';
         return true;
     case FLAG_I32:
         return read_i32(text, &line->numbers[rule->number]);

@@ -5,17 +5,17 @@ the one that Diglot follows there.
 Left out is what memcached does by accident, or what only it can know:
   - what h, l, la and fetch tell is not compared (lib/meta_differential.py);
   - T or N with -1 beside t: it tells a time before now as a number of 32 bits;
-  - t together with T and N, which tells of a new item what stood before t alone;
   - an opaque too long beside T, N or ma: it is found when the item has been changed already;
+  - c of ms and ma beside a T or N that is over: what has no item has no token here, and may have another already;
+  - marks of a number, and T and E of an ma, where the sum has more digits than before, as incr may: memcached makes a new
+    item without marks, and gives T and E to the one that it replaces;
+  - x of md without I or E: memcached keeps the token of what it has emptied, Diglot never keeps one for another content;
   - E0, which ma stores as a token and ms takes for none; T- and N-, a minus without digits, which it takes for 0;
-  - x of md alone: memcached lets the token of an item stand whose value it takes, which Diglot must not; so I or E is with it;
   - a key asked for with and without b: memcached tells it as the item was stored, Diglot as it was asked for;
   - N of mg, x of md and append and prepend on a key in base64: the item that memcached then makes tells its key as it is,
     line ends and all;
   - ma, incr and decr while replies with the item are under way: memcached then counts in a copy without marks, and gives
     T to the original;
-  - E of ma beside incr: when the number grows longer, memcached tells a token that the item does not have;
-  - T of ma, and counters with marks: when the number grows longer, memcached gives T and the marks to an item that is gone;
   - numbers whose stored form may be padded with spaces, and how large they are.
 """
 import base64
@@ -81,6 +81,8 @@ class MetaGenerator:
     def line(self, command, key, flags, length=None):
         """The words of a line, its flags in any order, with b where the key needs it."""
         flags = list(flags) + ([b"b"] if key in ENCODED_KEYS else [])
+        if command != b"mg" and any(flag[:1] in (b"T", b"N") and flag[1:] in PAST for flag in flags):
+            flags = [flag for flag in flags if flag != b"c"]
         self.random.shuffle(flags)
         words = [command, key] + ([b"%d" % length] if length is not None else []) + flags
         gap = b"  " if self.chance(0.03) else b" "
@@ -117,7 +119,7 @@ class MetaGenerator:
         elif kind < 0.65 and may_be_made:
             flags += [self.expiry(b"N", may_be_past=False), b"t"]
         elif kind < 0.75 and may_be_made:
-            flags += [self.expiry(b"N", may_be_past=True), self.expiry(b"T", may_be_past=False)]
+            flags += [self.expiry(b"N", may_be_past=False), self.expiry(b"T", may_be_past=False)] + self.some([b"t"])
         if self.chance(0.25) and not is_counter:
             flags += [b"R" + self.pick([b"0", b"1100", b"100100", b"-1"])]
         if self.chance(0.1):
@@ -146,24 +148,24 @@ class MetaGenerator:
         if kind < 0.3:
             return [b"ms m1 " + self.pick(BAD_LENGTHS) + b"\r\nmd nothing\r\n"]
         if kind < 0.5:
-            return [b"ms m1 2" + self.pick([b"", b" q", b" k"]) + b"\r\nXYmn\r\n"]
+            return [b"ms m1 2" + self.pick([b"", b" q", b" k"]) + b"\r\nXYmnmn\r\n"]
         if kind < 0.6:
-            return [b"ms " + b"k" * 251 + b" 4\r\nmn\r\n\r\n"]
+            return [b"ms " + b"k" * 251 + b" 4\r\nmn z\r\n"]
         if kind < 0.7:
-            return [b"ms m1 4 " + self.pick([b"MX", b"M", b"Ms", b"q MX", b"M+ O" + b"o" * 40]) + b"\r\nmn\r\n\r\n"]
+            return [b"ms m1 4 " + self.pick([b"MX", b"M", b"Ms", b"q MX", b"M+ O" + b"o" * 40]) + b"\r\nmn z\r\n"]
         if kind < 0.8:
-            return [b"ms m1 4 O" + b"o" * 32 + b"\r\nmn\r\n\r\n"]
+            return [b"ms m1 4 O" + b"o" * 32 + b"\r\nmn z\r\n"]
         flags = self.pick(BAD_FLAGS)
-        return [b"ms m1 12 " + flags + b"\r\nmd nothing\r\n\r\n"]
+        return [b"ms m1 12 " + flags + b"\r\nmd nothingxy\r\n"]
 
     def delete(self):
         key = self.pick(KEYS)
         flags = self.common()
         flags += [b"I"] if self.chance(0.6) and key not in COUNTER_KEYS else []
+        flags += [b"x"] if self.chance(0.25) and key in TEXT_KEYS else []
         flags += [self.expiry(b"T", may_be_past=True)] if self.chance(0.4) else []
-        flags += [b"E" + self.pick(OWN_TOKENS)] if self.chance(0.1) else []
-        if self.chance(0.25) and key in TEXT_KEYS:
-            flags += [b"x"] if any(flag[:1] in b"IE" for flag in flags) else [b"x", b"I"]
+        needs_token = b"x" in flags and b"I" not in flags
+        flags += [b"E" + self.pick(OWN_TOKENS)] if needs_token or self.chance(0.1) else []
         flags += [b"F" + self.pick([b"0", b"5"])] if self.chance(0.1) else []
         flags += self.some([b"t", b"f", b"c", b"s", b"v", b"u", b"M", b"N5"], 1) if self.chance(0.05) else []
         return self.compare(key, self.line(b"md", key, flags))
@@ -171,16 +173,19 @@ class MetaGenerator:
     def count(self):
         key = self.pick(COUNTER_KEYS)
         flags = self.common() + self.some([b"v", b"c"])
-        flags += [b"M" + self.pick([b"I", b"+", b"D", b"-", b"Incr"])] if self.chance(0.5) else []
         flags += [b"D" + self.pick(DELTAS)] if self.chance(0.5) else []
         flags += [b"J" + self.pick(DELTAS)] if self.chance(0.3) else []
-        if self.chance(0.1):
-            flags = [flag for flag in flags if flag[:1] != b"M"] + [b"MD", b"E" + self.pick(OWN_TOKENS)]
         kind = self.random.random()
         if kind < 0.3:
             flags += [self.expiry(b"N", may_be_past=True)]
         elif kind < 0.5:
             flags += [self.expiry(b"N", may_be_past=False), b"t"]
+        elif kind < 0.8:
+            flags += [self.pick([b"MD", b"M-", b"MDecr"]), self.expiry(b"T", may_be_past=kind < 0.6)]
+            flags += [b"t"] if kind >= 0.6 else []
+            flags += [b"E" + self.pick(OWN_TOKENS)] if self.chance(0.3) else []
+        if kind < 0.5 and self.chance(0.5):
+            flags += [b"M" + self.pick([b"I", b"+", b"D", b"-", b"Incr"])]
         return [Sync(), *self.compare(key, self.line(b"ma", key, flags))]
 
     def debug(self):

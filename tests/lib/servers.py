@@ -21,6 +21,7 @@ ENGINE = shlex.split(os.environ.get("ENGINE", "redis-server"))
 MODULE = os.path.abspath(os.environ.get("DIGLOT_MODULE", os.path.join(ROOT, "build", "diglot.so")))
 IO_THREADS = int(os.environ.get("DIGLOT_IO_THREADS", "0"))
 SUBJECT_IS_MEMCACHED = os.environ.get("DIGLOT_SUBJECT", "diglot") == "memcached"
+NEWEST_MEMCACHED = "memcached-1.6.45"
 
 MIB = 1024 * 1024
 # What a sanitizer may hold on top: it keeps freed memory for a while.
@@ -157,17 +158,24 @@ class Speaker:
 
 
 def newest_memcached():
-    """The words that run the newest memcached, whose meta and binary protocol Diglot follows; fetched when it is missing."""
+    """The program of the newest memcached that scripts/engine.sh can fetch, or Debian's where that fails."""
     script = os.path.join(ROOT, "scripts", "engine.sh")
-    name = subprocess.run([script, "list"], capture_output=True, text=True, check=True).stdout
-    newest = [line.split("|")[0] for line in name.splitlines() if "|memcached|" in line][-1]
-    return subprocess.run([script, "cmd", newest], capture_output=True, text=True, check=True).stdout.split()
+    if subprocess.run(["bash", script, "fetch", NEWEST_MEMCACHED], capture_output=True).returncode:
+        return ["memcached"]
+    return shlex.split(subprocess.run(["bash", script, "cmd", NEWEST_MEMCACHED], capture_output=True, text=True,
+                                      check=True).stdout)
+
+
+# A value of memcached's `tuning`: its background threads hold items at times, and a counter that is held is changed in a
+# copy, which shows.
+STILL = "no_lru_maintainer,no_lru_crawler"
 
 
 class Memcached(Server, Speaker):
     """Debian's memcached, or the one that `program` names: the oracle, or the subject when the tests test themselves."""
 
-    OPTIONS = {"maxconns": ["-c"], "max_item_size": ["-I"], "idle_timeout": ["-o", "idle_timeout="]}
+    OPTIONS = {"maxconns": ["-c"], "max_item_size": ["-I"], "idle_timeout": ["-o", "idle_timeout="],
+               "tuning": ["-o", ""]}
 
     def __init__(self, program=("memcached",), **options):
         super().__init__("memcached")

@@ -275,7 +275,7 @@ static void assert_asked(const struct asked *samples, size_t count)
         assert_ptr_equal(request->extras, extras);
         assert_int_equal(sample.decoded.consumed, asked->line.size);
         assert_int_equal(request->op, asked->op);
-        assert_int_equal(extras->asks, asked->asks);
+        assert_int_equal(extras->asks, ASK_META | asked->asks);
         assert_int_equal(request->exptime, asked->exptime);
         assert_int_equal(extras->vivify_exptime, asked->vivify);
         assert_int_equal(extras->recache_seconds, asked->recache);
@@ -302,21 +302,22 @@ static void test_get(void **state)
         {.line = SPAN("mg a v q k c f s t O1 P2 L3 x I M\n"), .op = REQUEST_GET, .quiet = true, .want_cas = true},
         {.line = SPAN("mg a h\r\n"), .op = REQUEST_GET, .asks = NO_VALUE | ASK_HISTORY},
         {.line = SPAN("mg a v l u\r\n"), .op = REQUEST_GET, .asks = ASK_HISTORY | ASK_NO_BUMP},
-        {.line = SPAN("mg a v C12\r\n"), .op = REQUEST_GET, .asks = ASK_IF_CHANGED, .compare = 12, .want_cas = true},
+        {.line = SPAN("mg a v C12\r\n"), .op = REQUEST_GET, .asks = ASK_COMPARE, .compare = 12},
         {.line = SPAN("mg a v E12\r\n"), .op = REQUEST_GET, .token = 12},
         {.line = SPAN("mg a v T-1\r\n"), .op = REQUEST_GAT, .asks = ASK_TOUCH, .exptime = -1},
-        {.line = SPAN("mg a v t T5\r\n"), .op = REQUEST_GAT, .asks = ASK_TOUCH | ASK_TIME_FIRST, .exptime = 5},
+        {.line = SPAN("mg a v t T5\r\n"), .op = REQUEST_GAT, .asks = ASK_TOUCH | ASK_TTL_BEFORE_TOUCH, .exptime = 5},
         {.line = SPAN("mg a v T5 t\r\n"), .op = REQUEST_GAT, .asks = ASK_TOUCH, .exptime = 5},
         {.line = SPAN("mg a v R30\r\n"), .op = REQUEST_GAT, .asks = ASK_RECACHE, .recache = 30},
-        {.line = SPAN("mg a v R30 T60\r\n"), .op = REQUEST_GAT, .asks = ASK_RECACHE | ASK_TOUCH | ASK_RECACHE_FIRST,
+        {.line = SPAN("mg a v R30 T60\r\n"), .op = REQUEST_GAT, .asks = ASK_RECACHE | ASK_TOUCH | ASK_RECACHE_BEFORE_TOUCH,
          .recache = 30, .exptime = 60},
         {.line = SPAN("mg a v T60 R30\r\n"), .op = REQUEST_GAT, .asks = ASK_RECACHE | ASK_TOUCH, .recache = 30,
          .exptime = 60},
         {.line = SPAN("mg a v N30 E7\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TOKEN, .vivify = 30, .token = 7},
         {.line = SPAN("mg a v N30 E0\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY, .vivify = 30},
-        {.line = SPAN("mg a v t N30\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TIME_FIRST, .vivify = 30},
-        {.line = SPAN("mg a v N30 T60\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TOUCH, .vivify = 60, .exptime = 60},
-        {.line = SPAN("mg a v T60 N30\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TOUCH, .vivify = 30, .exptime = 60},
+        {.line = SPAN("mg a v t N30\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TTL_BEFORE_VIVIFY, .vivify = 30},
+        {.line = SPAN("mg a v N30 T60\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TOUCH, .vivify = 30, .exptime = 60},
+        {.line = SPAN("mg a v T60 t N30\r\n"), .op = REQUEST_GAT,
+         .asks = ASK_VIVIFY | ASK_TOUCH | ASK_TTL_BEFORE_VIVIFY | ASK_TOUCH_BEFORE_VIVIFY, .vivify = 30, .exptime = 60},
     };
     ASSERT_ASKED(samples);
 }
@@ -351,7 +352,7 @@ static void test_delete(void **state)
 {
     (void)state;
     static const struct asked samples[] = {
-        {.line = SPAN("md a q k O1 T5 N6\r\n"), .op = REQUEST_DELETE, .asks = NO_VALUE, .exptime = 5, .vivify = 6,
+        {.line = SPAN("md a q k O1 N6 T5\r\n"), .op = REQUEST_DELETE, .asks = NO_VALUE, .exptime = 5, .vivify = 6,
          .quiet = true},
         {.line = SPAN("md a C0\r\n"), .op = REQUEST_DELETE, .asks = NO_VALUE | ASK_COMPARE},
         {.line = SPAN("md a I T5 E6\r\n"), .op = REQUEST_DELETE, .asks = NO_VALUE | ASK_INVALIDATE | ASK_TOUCH | ASK_TOKEN,
@@ -377,8 +378,8 @@ static void test_arithmetic(void **state)
         {.line = SPAN("ma a v C0\r\n"), .op = REQUEST_INCR, .operand = 1},
         {.line = SPAN("ma a v N30 J18446744073709551615\r\n"), .op = REQUEST_INCR, .asks = ASK_VIVIFY, .operand = 1,
          .vivify = 30, .initial = UINT64_MAX},
-        {.line = SPAN("ma a v t T60 N30\r\n"), .op = REQUEST_INCR, .asks = ASK_VIVIFY | ASK_TOUCH | ASK_TIME_FIRST,
-         .operand = 1, .vivify = 30, .exptime = 60},
+        {.line = SPAN("ma a v t T60 N30\r\n"), .op = REQUEST_INCR, .operand = 1, .vivify = 30, .exptime = 60,
+         .asks = ASK_VIVIFY | ASK_TOUCH | ASK_TTL_BEFORE_TOUCH | ASK_TTL_BEFORE_VIVIFY | ASK_TOUCH_BEFORE_VIVIFY},
     };
     ASSERT_ASKED(samples);
 }
