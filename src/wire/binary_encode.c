@@ -143,6 +143,8 @@ static void append_success(const struct request *request, const struct result *r
     append_packet(request, BINARY_OK, token, &body, output);
 }
 
+/* What the engine refuses is a temporary failure: libmemcached makes an error of it that the caller sees, and connects anew.
+ * It takes Not Stored for an ordinary answer. */
 static enum binary_status general_status(enum result_status status)
 {
     static const uint8_t statuses[] = {
