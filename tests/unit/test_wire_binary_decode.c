@@ -41,7 +41,9 @@ struct frame {
 static void put(struct frame *frame, struct span bytes)
 {
     assert_true(bytes.size <= sizeof frame->bytes - frame->size);
-    if (bytes.size > 0) memcpy(frame->bytes + frame->size, bytes.data, bytes.size);
+    if (bytes.size > 0) {
+        memcpy(frame->bytes + frame->size, bytes.data, bytes.size);
+    }
     frame->size += bytes.size;
 }
 
