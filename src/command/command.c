@@ -1,6 +1,7 @@
 #include "command/command_parts.h"
 
 #include "base/check.h"
+#include "command/dump.h"
 #include "item/expiry.h"
 #include "observe/stats.h"
 
@@ -157,6 +158,8 @@ void command_execute(struct command_context *context, const struct request *requ
         execute_flush_all(context, request, result);
     else if (request->op == REQUEST_STATS)
         execute_stats(context, request, result, values);
+    else if (request_dumps(request->op))
+        dump_execute(context, request, result, values);
     else
         execute_keyed(context, request, result, values);
 }

@@ -63,6 +63,11 @@ struct keyspace_api {
      * that stay in place during the whole walk are visited at least once. The visitor must not open keys. */
     bool (*scan)(struct keyspace *keyspace, int db, uint64_t *cursor, size_t effort,
                  void (*visit)(void *context, struct span key), void *context);
+    /* Visits about `count` keys from *cursor on: 0 starts, and is left behind when the walk has come to its end. All that is
+     * known of the walk is the cursor, and any number may be given; keys that stay in place during the whole walk are visited
+     * at least once. The visitor may open keys. False when the engine does not let us (a renamed command). */
+    bool (*walk)(struct keyspace *keyspace, int db, uint64_t *cursor, size_t count,
+                 void (*visit)(void *context, struct span key), void *context);
     void (*facts)(struct keyspace *keyspace, struct engine_facts *facts);
 };
 

@@ -113,6 +113,10 @@ static void execute_command(struct executor *executor, struct batch *batch, stru
 static bool execute_message(struct executor *executor, struct batch *batch, struct message *message)
 {
     if (request_is_local(message->request.op)) return true;
+    if (request_dumps(message->request.op)) {
+        if (executor->has_dumped) return false;
+        executor->has_dumped = true;
+    }
     enum gate_verdict verdict = gate_check(&executor->gate, &message->request, &message->result);
     if (verdict == GATE_WAIT) return false;
     if (verdict == GATE_REFUSE) return true;
@@ -130,6 +134,7 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
         if (!execute_message(executor, batch, &batch->messages[batch->executed]))
             return batch->executed == before ? PROGRESS_PARKED : PROGRESS_DONE;
         batch->executed++;
+        if (batch->messages[batch->executed - 1].result.status == RESULT_PART) break;
         if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT) break;
         if (budget_is_spent(budget) && batch->executed < batch->count) return PROGRESS_SPENT;
     }
@@ -195,6 +200,7 @@ static bool has_work(const struct executor *executor)
 static void prepare(struct executor *executor, RedisModuleCtx *ctx)
 {
     struct gate *gate = &executor->gate;
+    executor->has_dumped = false;
     gate_begin_turn(gate, ctx);
     executor->command->now_ms = clock_wall_ms();
     flag_ledger_set_role(executor->command->ledger, gate_is_primary(gate), gate_lets_maintenance_write(gate));
@@ -233,7 +239,9 @@ void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
     bool is_finished = execute_rounds(executor);
     bool is_swept = !flag_ledger_sweep(executor->command->ledger);
     engine_keyspace_leave(executor->keyspace);
-    if (!is_finished || !is_swept || gate_is_reclaiming(&executor->gate) || executor->unflushed.first) mailbox_ring(&executor->inbox);
+    bool dumps_wait = executor->has_dumped && executor->parked.first;
+    if (!is_finished || !is_swept || dumps_wait || gate_is_reclaiming(&executor->gate) || executor->unflushed.first)
+        mailbox_ring(&executor->inbox);
 }
 
 void executor_release(struct executor *executor)

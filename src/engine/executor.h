@@ -29,6 +29,7 @@ struct executor {
     struct batch_list parked;    /* their next message cannot be executed yet */
     struct batch_list unflushed; /* executed, but the append-only file is not written yet */
     bool has_unflushed_writes;
+    bool has_dumped; /* one part of a dump in each turn: the others wait for the next one */
     uint64_t flushed_version; /* the version clock when everything was flushed */
     /* Called when batches have gone home without a bell; may submit new ones. */
     void (*collect)(void *context);

@@ -113,7 +113,7 @@ static bool needs_memory(const struct request *request)
 static const struct gate_answer *answer_for(struct gate *gate, const struct request *request)
 {
     enum request_op op = request->op;
-    if (request_is_on_server(op)) return NULL;
+    if (request_is_on_server(op) && !request_dumps(op)) return NULL;
     if (!request_writes(op)) return find_answer(gate, &gate->reads, check_reads);
     const struct gate_answer *writes = find_answer(gate, &gate->writes, check_writes);
     if (writes->verdict != GATE_OPEN || !needs_memory(request)) return writes;

@@ -1,5 +1,7 @@
 #include "engine/keyspace.h"
 
+#include "base/number.h"
+
 #include <string.h>
 
 static struct engine_keyspace *of(struct keyspace *keyspace)
@@ -213,6 +215,29 @@ static bool scan_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t 
     return true;
 }
 
+static struct span text_of(RedisModuleCallReply *reply)
+{
+    size_t size = 0;
+    const char *data = reply ? api.CallReplyStringPtr(reply, &size) : NULL;
+    return span_of(data ? data : "", data ? size : 0);
+}
+
+/* A step of SCAN: the next cursor, and an array of names. */
+static bool walk_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t count,
+                    void (*visit)(void *context, struct span name), void *context)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    char text[NUMBER_TEXT_SIZE];
+    select_db(ks, db);
+    RedisModuleCallReply *reply = api.Call(ks->ctx, "SCAN", "bcl", text, number_format_u64(text, *cursor), "COUNT", (long long)count);
+    bool is_ok = reply && number_parse_u64(text_of(api.CallReplyArrayElement(reply, 0)), cursor);
+    RedisModuleCallReply *names = is_ok ? api.CallReplyArrayElement(reply, 1) : NULL;
+    size_t name_count = names ? api.CallReplyLength(names) : 0;
+    for (size_t i = 0; i < name_count; i++) visit(context, text_of(api.CallReplyArrayElement(names, i)));
+    if (reply) api.FreeCallReply(reply);
+    return is_ok;
+}
+
 static uint64_t info_field(RedisModuleServerInfoData *info, const char *name)
 {
     int error = API_OK;
@@ -247,6 +272,7 @@ static const struct keyspace_api engine_keyspace_api = {
     .close = close_key,
     .flush = flush_db,
     .scan = scan_db,
+    .walk = walk_db,
     .facts = read_facts,
 };
 

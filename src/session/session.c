@@ -54,6 +54,17 @@ static void cut_get(struct session *session, struct batch *batch)
     }
 }
 
+/* memcached lets nothing stand before these in one packet, because their connection leaves the ordinary way of replies. */
+static struct span pipeline_refusal(enum request_op op)
+{
+    switch (op) {
+    case REQUEST_METADUMP: return SPAN("ERROR cannot pipeline other commands before metadump");
+    case REQUEST_MGDUMP: return SPAN("ERROR cannot pipeline other commands before mgdump");
+    case REQUEST_WATCH: return SPAN("ERROR cannot pipeline other commands before watch");
+    default: return SPAN("");
+    }
+}
+
 static void add_request(struct session *session, const struct decoded *decoded, struct batch *batch)
 {
     if (decoded->request.op == REQUEST_GET || decoded->request.op == REQUEST_GAT) {
@@ -64,7 +75,8 @@ static void add_request(struct session *session, const struct decoded *decoded, 
             return;
         }
     }
-    batch_add(batch)->request = decoded->request;
+    struct span refusal = batch->count > 0 ? pipeline_refusal(decoded->request.op) : SPAN("");
+    batch_add(batch)->request = refusal.size == 0 ? decoded->request : (struct request){.op = REQUEST_REPLY, .text = refusal};
 }
 
 static void accept_request(struct session *session, const struct decoded *decoded, struct batch *batch)
@@ -159,11 +171,30 @@ enum session_verdict session_decode(struct session *session, struct buffer *inpu
     return session->is_closing ? SESSION_CLOSES : SESSION_NEEDS_INPUT;
 }
 
+/* What has come of a reply in parts. If it goes on, the message is to be executed again. */
+static void encode_part(struct batch *batch, struct message *message, struct span values, struct buffer *output)
+{
+    const struct result *result = &message->result;
+    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
+    buffer_append(output, span_of(values.data + result->value_offset, result->value_size));
+    if (result->number == 0) {
+        batch->encoded++;
+        return;
+    }
+    message->request.operand = result->number;
+    message->result = (struct result){.status = RESULT_PENDING};
+    batch->executed = batch->encoded;
+}
+
 bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit)
 {
     const struct span values = batch->values.data != NULL ? buffer_content(&batch->values) : SPAN("");
     while (batch_is_due(batch) && buffer_size(output) < limit) {
-        const struct message *message = &batch->messages[batch->encoded];
+        struct message *message = &batch->messages[batch->encoded];
+        if (message->result.status == RESULT_PART) {
+            encode_part(batch, message, values, output);
+            continue;
+        }
         session->dialect->encode(&message->request, &message->result, values, output);
         batch->encoded++;
     }

@@ -6,6 +6,7 @@
 #define LRU_PERCENT_MAX 80
 #define AUTOMOVE_MAX 2
 #define SLAB_CLASS_MAX 63
+#define CLASS_OF_ITEMS 1
 #define CRAWLER_SLEEP_MAX 1000000 /* microseconds */
 
 static bool is_word(const struct ascii_line *line, size_t index, struct span word)
@@ -108,24 +109,50 @@ static bool next_class(struct span *list, struct span *class)
     return true;
 }
 
-/* The engine looks for expired keys all the time: what a crawl is to start is under way. */
-static struct span crawl_reply(struct span list)
+#define NOT_STARTED SPAN("NOTSTARTED no items to crawl")
+
+/* What is wrong with a list of classes; empty where nothing is. *has_items: the class that all items are in is among them. */
+static struct span classes_refusal(struct span list, bool *has_items)
 {
     struct span class;
     uint32_t number;
     size_t count = 0;
+    *has_items = false;
+    for (; next_class(&list, &class); count++) {
+        if (!number_parse_u32(class, &number) || number == 0 || number > SLAB_CLASS_MAX) {
+            return SPAN("BADCLASS invalid class id");
+        }
+        *has_items |= number == CLASS_OF_ITEMS;
+    }
+    return count > 0 ? SPAN("") : NOT_STARTED;
+}
+
+/* The engine looks for expired keys all the time: what a crawl is to start is under way. */
+static struct span crawl_reply(struct span list)
+{
+    bool has_items;
     if (span_equal(list, SPAN("all"))) {
         return ASCII_OK;
     }
     if (span_equal(list, SPAN("hash"))) {
         return SPAN("ERROR an unknown error happened");
     }
-    for (; next_class(&list, &class); count++) {
-        if (!number_parse_u32(class, &number) || number == 0 || number > SLAB_CLASS_MAX) {
-            return SPAN("BADCLASS invalid class id");
+    struct span refusal = classes_refusal(list, &has_items);
+    return refusal.size > 0 ? refusal : ASCII_OK;
+}
+
+/* All, in the order of classes or of the hash table, are the same to the engine. */
+static enum decode_status decode_dump(struct span list, enum request_op op, struct decoded *decoded)
+{
+    if (!span_equal(list, SPAN("all")) && !span_equal(list, SPAN("hash"))) {
+        bool has_items;
+        struct span refusal = classes_refusal(list, &has_items);
+        if (refusal.size > 0 || !has_items) {
+            return ascii_reply(decoded, refusal.size > 0 ? refusal : NOT_STARTED);
         }
     }
-    return count > 0 ? ASCII_OK : SPAN("NOTSTARTED no items to crawl");
+    decoded->request.op = op;
+    return DECODE_REQUEST;
 }
 
 static struct span crawler_sleep_reply(struct span text)
@@ -162,5 +189,11 @@ enum decode_status ascii_decode_lru_crawler(const struct ascii_command *command,
 {
     (void)command;
     (void)limits;
+    if (line->count == 3 && is_word(line, 1, SPAN("metadump"))) {
+        return decode_dump(line->words[2], REQUEST_METADUMP, decoded);
+    }
+    if (line->count == 3 && is_word(line, 1, SPAN("mgdump"))) {
+        return decode_dump(line->words[2], REQUEST_MGDUMP, decoded);
+    }
     return ascii_reply(decoded, lru_crawler_reply(line));
 }

@@ -122,7 +122,8 @@ enum result_status {
     RESULT_DENIED,  /* the user may not; `text` says what */
     RESULT_UNAUTHENTICATED, /* nobody may before logging in */
     RESULT_STATS,   /* the value holds name NUL value NUL … */
-    RESULT_PART,    /* the value is a part of the reply as it is to be sent; the request goes on */
+    RESULT_PART,    /* the value is a part of the reply as it is to be sent; the request goes on from `number` as its operand,
+                     * or, where that is 0, is done */
     RESULT_NEEDS_WRITE, /* a read that has to change the item: to be executed again as a write. Never encoded */
 };
 
@@ -142,6 +143,12 @@ bool request_writes(enum request_op op);
 static inline bool request_is_local(enum request_op op)
 {
     return op <= REQUEST_QUIT;
+}
+
+/* A dump of items: answered in parts, in the background. */
+static inline bool request_dumps(enum request_op op)
+{
+    return op == REQUEST_METADUMP || op == REQUEST_MGDUMP;
 }
 
 /* A request that is not about items. */

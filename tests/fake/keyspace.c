@@ -352,6 +352,39 @@ static bool scan_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t 
     return *cursor < FAKE_BUCKETS;
 }
 
+/* The names of a bucket first: the visitor may open keys, and so remove expired ones. */
+static void visit_bucket(struct fake_keyspace *fake, int db, size_t bucket, void (*visit)(void *context, struct span name),
+                         void *context)
+{
+    struct buffer names;
+    buffer_init(&names);
+    for (struct fake_key *key = fake->databases[db][bucket]; key; key = key->next) {
+        size_t size = buffer_size(&key->name);
+        buffer_append(&names, span_of(&size, sizeof size));
+        buffer_append(&names, buffer_content(&key->name));
+    }
+    while (buffer_size(&names) > 0) {
+        size_t size;
+        memcpy(&size, buffer_content(&names).data, sizeof size);
+        buffer_consume(&names, sizeof size);
+        visit(context, span_of(buffer_content(&names).data, size));
+        buffer_consume(&names, size);
+    }
+    buffer_deinit(&names);
+}
+
+static bool walk_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t count,
+                    void (*visit)(void *context, struct span name), void *context)
+{
+    struct fake_keyspace *fake = of(keyspace);
+    (void)count;
+    CHECK(!fake->is_open && !fake->is_walking);
+    if (fake->refuses_walk) return false;
+    if (*cursor < FAKE_BUCKETS) visit_bucket(fake, db, *cursor, visit, context);
+    *cursor = *cursor + 1 < FAKE_BUCKETS ? *cursor + 1 : 0;
+    return true;
+}
+
 static void read_facts(struct keyspace *keyspace, struct engine_facts *facts)
 {
     struct fake_keyspace *fake = of(keyspace);
@@ -374,6 +407,7 @@ static const struct keyspace_api fake_keyspace_api = {
     .close = close_key,
     .flush = flush_db,
     .scan = scan_db,
+    .walk = walk_db,
     .facts = read_facts,
 };
 

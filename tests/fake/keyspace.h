@@ -33,6 +33,7 @@ struct fake_keyspace {
     bool keeps_expired; /* a replica, or paused: expired keys are absent, but stay */
     bool knows_idle;    /* the policy keeps a clock of each key's use */
     bool refuses_flush; /* the engine has no such command */
+    bool refuses_walk;  /* the same */
 
     /* Whom events are told to; each may be NULL. */
     struct flag_ledger *ledger;

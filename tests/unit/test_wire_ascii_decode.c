@@ -353,9 +353,31 @@ static void test_tuning(void **state)
         {SPAN("lru_crawler sleep 1000001\r\n"), "CLIENT_ERROR sleep must be one second or less", false},
         {SPAN("lru_crawler sleep x\r\n"), BAD_FORMAT, false},
         {SPAN("lru_crawler tocrawl 5\r\n"), "OK", false},
-        {SPAN("lru_crawler metadump all\r\n"), "ERROR", false},
+        {SPAN("lru_crawler metadump all x\r\n"), "ERROR", false},
+        {SPAN("lru_crawler metadump 64\r\n"), "BADCLASS invalid class id", false},
+        {SPAN("lru_crawler metadump 2,3\r\n"), "NOTSTARTED no items to crawl", false},
+        {SPAN("lru_crawler mgdump ,\r\n"), "NOTSTARTED no items to crawl", false},
     };
     ASSERT_REPLIES(samples);
+}
+
+static void test_dumps(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span line;
+        enum request_op op;
+    } cases[] = {
+        {SPAN("lru_crawler metadump all\r\n"), REQUEST_METADUMP}, {SPAN("lru_crawler metadump hash\n"), REQUEST_METADUMP},
+        {SPAN("lru_crawler metadump 3,1\r\n"), REQUEST_METADUMP}, {SPAN("lru_crawler mgdump all\r\n"), REQUEST_MGDUMP},
+        {SPAN("lru_crawler mgdump 1\r\n"), REQUEST_MGDUMP},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct decoded decoded;
+        assert_int_equal(ascii_decode(cases[i].line, &(struct decode_limits){.max_item_size = 1024}, NULL, &decoded), DECODE_REQUEST);
+        assert_int_equal(decoded.request.op, cases[i].op);
+        assert_int_equal(decoded.request.operand, 0);
+    }
 }
 
 static void test_unknown(void **state)
@@ -502,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_server_commands),
         cmocka_unit_test(test_flush_all),
         cmocka_unit_test(test_tuning),
+        cmocka_unit_test(test_dumps),
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_http_closes),
         cmocka_unit_test(test_long_lines),
