@@ -22,6 +22,8 @@ struct diglot {
     struct config_texts *config;
     struct counter_board board; /* set 0: the main thread; the others: the workers */
     struct client_list clients;
+    struct watch_hub watch;
+    struct detail_table detail;
     struct stats_sources stats;
     struct engine engine;
     struct listener_set listeners;
@@ -110,16 +112,21 @@ static void set_up_observation(struct diglot *diglot)
     diglot->worker_count = threads > 0 ? threads : 1;
     counter_board_init(&diglot->board, diglot->worker_count + 1);
     client_list_init(&diglot->clients);
+    watch_hub_init(&diglot->watch);
     diglot->stats = (struct stats_sources){
         .board = &diglot->board,
         .clients = &diglot->clients,
         .options = &diglot->options,
         .started_ms = clock_wall_ms(),
+        .watch = &diglot->watch,
+        .detail = &diglot->detail,
     };
 }
 
 static void tear_down_observation(struct diglot *diglot)
 {
+    detail_deinit(&diglot->detail);
+    watch_hub_deinit(&diglot->watch);
     client_list_deinit(&diglot->clients);
     counter_board_deinit(&diglot->board);
 }
@@ -158,6 +165,8 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     command->counters = &diglot->board.sets[0];
     command->options = &diglot->options;
     command->stats = &diglot->stats;
+    command->watch = &diglot->watch;
+    command->detail = &diglot->detail;
     command->db = (int)option_get(&diglot->options, db);
     command->key_prefix = span_of(diglot->options.key_prefix, strlen(diglot->options.key_prefix));
 
@@ -207,6 +216,7 @@ static bool make_workers(struct diglot *diglot, int descriptor_floor)
     diglot->shared = (struct worker_shared){
         .options = &diglot->options,
         .clients = &diglot->clients,
+        .watch = &diglot->watch,
         .executor = &diglot->engine.executor.inbox,
         .descriptor_floor = descriptor_floor,
     };

@@ -12,6 +12,7 @@ struct batch *batch_new(void)
     struct batch *batch = check_malloc(sizeof(*batch));
     batch->home = NULL;
     batch->owner = NULL;
+    batch->descriptor = -1;
     buffer_init(&batch->values);
     batch_reset(batch);
     return batch;

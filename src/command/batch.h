@@ -25,6 +25,7 @@ struct batch {
     struct mail mail;     /* first: a batch travels by mail */
     struct mailbox *home; /* where it goes when it is executed */
     void *owner;          /* whose it is there; of no concern to the executor */
+    int descriptor;       /* of the client, by which watchers know it */
     uint32_t count;       /* messages in it */
     uint32_t executed;    /* how many of them have a result */
     uint32_t encoded;     /* how many results have left for the client */

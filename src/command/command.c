@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "command/dump.h"
+#include "command/report.h"
 #include "item/expiry.h"
 #include "observe/stats.h"
 
@@ -53,6 +54,14 @@ static void execute_stats(struct command_context *context, const struct request 
     result->status = is_known ? RESULT_STATS : RESULT_NOT_FOUND;
 }
 
+/* The connection itself becomes the watcher; here the streams are looked up. */
+static void execute_watch(const struct request *request, struct result *result)
+{
+    uint32_t streams;
+    result->status = watch_parse_streams(request->text, &streams) ? RESULT_OK : RESULT_NOT_FOUND;
+    result->number = streams;
+}
+
 /* Commands on one key that is opened for writing. They close it. */
 static item_command *const item_commands[REQUEST_OPS] = {
     [REQUEST_SET] = execute_set,
@@ -74,6 +83,13 @@ struct span command_prefixed_key(struct command_context *context, struct span ke
     memcpy(context->key, context->key_prefix.data, context->key_prefix.size);
     memcpy(context->key + context->key_prefix.size, key.data, key.size);
     return span_of(context->key, context->key_prefix.size + key.size);
+}
+
+bool command_is_item_name(const struct command_context *context, struct span name, struct span *key)
+{
+    if (flag_ledger_reserves(name) || !span_starts_with(name, context->key_prefix)) return false;
+    *key = span_skip(name, context->key_prefix.size);
+    return key->size > 0 && key->size <= ITEM_KEY_MAX;
 }
 
 static bool stores_value(enum request_op op)
@@ -149,6 +165,7 @@ static void execute_keyed(struct command_context *context, const struct request 
     if (result->status == RESULT_NEEDS_WRITE) return;
     if (request->extras || request->want_cas) tell_stored_token(context, request, name, result);
     if (result->status == RESULT_TOO_LARGE) counter_add(context->counters, COUNTER_STORE_TOO_LARGE, 1);
+    if (report_is_wanted(context)) report_request(context, request, result);
 }
 
 void command_execute(struct command_context *context, const struct request *request, struct result *result,
@@ -158,6 +175,8 @@ void command_execute(struct command_context *context, const struct request *requ
         execute_flush_all(context, request, result);
     else if (request->op == REQUEST_STATS)
         execute_stats(context, request, result, values);
+    else if (request->op == REQUEST_WATCH)
+        execute_watch(request, result);
     else if (request_dumps(request->op))
         dump_execute(context, request, result, values);
     else

@@ -9,6 +9,8 @@
 #include "item/history.h"
 #include "item/version.h"
 #include "observe/counters.h"
+#include "observe/detail.h"
+#include "observe/watch.h"
 #include "wire/message.h"
 
 /* What a read may do that comes to hand out the refreshing of an item, which is a write (the mark of the winner). */
@@ -16,6 +18,13 @@ enum command_leave {
     COMMAND_MUST_ASK,     /* nothing: the result is RESULT_NEEDS_WRITE */
     COMMAND_MAY_MARK,     /* the gate is open for a write */
     COMMAND_MAY_NOT_MARK, /* it is closed: the answer is that of one who has not won */
+};
+
+/* What a command found in the place of its key; noted only while somebody wants to know (command/report.h). */
+struct found_item {
+    bool is_item;
+    size_t size;    /* of the value */
+    int64_t expiry; /* ms since the epoch, or KEYSPACE_NO_EXPIRY */
 };
 
 /* Everything that executing needs; the parts belong to the caller. */
@@ -27,6 +36,10 @@ struct command_context {
     struct counters *counters; /* of the main thread */
     const struct options *options;
     const struct stats_sources *stats;
+    struct watch_hub *watch;     /* whom to tell; NULL: nobody */
+    struct detail_table *detail; /* statistics by prefix; NULL: none */
+    int client_descriptor;       /* of the connection that asks */
+    struct found_item found;
     int db;
     struct span key_prefix;
     int64_t now_ms;      /* wall clock of this turn */
@@ -51,6 +64,12 @@ static inline struct span command_full_key(struct command_context *context, stru
 {
     return context->key_prefix.size == 0 ? key : command_prefixed_key(context, key);
 }
+
+/* Takes the prefix off the engine's key; false where it is no item's that a memcached client could name. */
+bool command_is_item_name(const struct command_context *context, struct span name, struct span *key);
+
+/* Tells watchers that the engine has evicted a key, if it was an item that memcached clients can name. */
+void command_tell_eviction(const struct command_context *context, int db, struct span name);
 
 /* Does a flush_all that was asked for earlier and is due; writing must be possible. */
 void command_flush_when_due(struct command_context *context);

@@ -1,5 +1,6 @@
 #include "command/command_parts.h"
 
+#include "command/report.h"
 #include "item/expiry.h"
 
 struct item_key item_key_for(const struct command_context *context, struct span name)
@@ -18,6 +19,7 @@ void item_open_found(struct command_context *context, enum keyspace_mode mode, s
     item->kind = context->keyspace->api->open(context->keyspace, context->db, item->key.name, mode);
     item->is_lost &= item->kind == KEYSPACE_STRING;
     if (item->is_lost) item->kind = KEYSPACE_ABSENT;
+    if (report_is_wanted(context)) report_note_found(context, item->kind == KEYSPACE_STRING);
 }
 
 void item_open(struct command_context *context, struct span name, struct item *item)

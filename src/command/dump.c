@@ -16,14 +16,6 @@ struct dump {
     struct buffer *values;
 };
 
-/* Takes the prefix off; false where the key is no item's that a memcached client could name. */
-static bool is_item_name(const struct command_context *context, struct span name, struct span *key)
-{
-    if (flag_ledger_reserves(name) || !span_starts_with(name, context->key_prefix)) return false;
-    *key = span_skip(name, context->key_prefix.size);
-    return key->size > 0 && key->size <= ITEM_KEY_MAX;
-}
-
 /* Of the open item: in unix seconds. */
 static int64_t expiry_of(struct command_context *context)
 {
@@ -65,7 +57,7 @@ static void visit_key(void *visitor, struct span name)
     struct command_context *context = dump->context;
     const struct keyspace_api *api = context->keyspace->api;
     struct span key;
-    if (!is_item_name(context, name, &key)) return;
+    if (!command_is_item_name(context, name, &key)) return;
     const struct item_key item = item_key_of(name);
     struct item_flags flags;
     if (!flag_ledger_read(context->ledger, context->db, &item, &flags)) return;

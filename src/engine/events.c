@@ -86,7 +86,6 @@ static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int d
 
 static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, RedisModuleString *name)
 {
-    (void)type;
     struct engine *engine = engine_instance();
     if (!engine || engine->is_loading) return API_OK;
     if (engine->keyspace.is_changing) {
@@ -99,6 +98,7 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
     struct item_key key = item_key_of(span_of(data, size));
     int db = api_selected_db(ctx);
     enum change change = change_of(event);
+    if (type == API_NOTIFY_EVICTED) command_tell_eviction(&engine->command, db, key.name);
     if (flag_ledger_owns(engine->ledger, &key))
         note_ledger_change(engine, ctx, db, &key, change, event);
     else

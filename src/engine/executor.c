@@ -130,6 +130,7 @@ static bool execute_message(struct executor *executor, struct batch *batch, stru
 static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
 {
     uint32_t before = batch->executed;
+    executor->command->client_descriptor = batch->descriptor;
     while (batch->executed < batch->count) {
         if (!execute_message(executor, batch, &batch->messages[batch->executed]))
             return batch->executed == before ? PROGRESS_PARKED : PROGRESS_DONE;

@@ -1,5 +1,7 @@
 #include "net/connection.h"
 
+#include "observe/watch_lines.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +72,15 @@ static void handle_event(struct event_source *source, uint32_t events)
     connection_advance(connection);
 }
 
+/* `reason`: NULL when the connection is new. */
+static void tell_watchers(const struct connection *connection, const char *reason)
+{
+    struct watch_hub *hub = connection->set->shared->watch;
+    if (watch_wants(hub, WATCH_CONNEVENTS)) {
+        watch_tell_connection(hub, connection->client.address, reason, connection->descriptor);
+    }
+}
+
 void connection_open(struct connection *connection, struct connection_set *set)
 {
     connection->set = set;
@@ -77,6 +88,9 @@ void connection_open(struct connection *connection, struct connection_set *set)
     connection->active_us = set->now_us;
     atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
     session_init(&connection->session, set->shared->options, set->counters);
+    connection->session.hub = set->shared->watch;
+    connection->session.bell = &set->watchers;
+    connection->session.owner = connection;
 
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = &connection->source};
     if (epoll_ctl(set->epoll, EPOLL_CTL_ADD, connection->descriptor, &event) != 0) {
@@ -87,6 +101,7 @@ void connection_open(struct connection *connection, struct connection_set *set)
     client_list_add(set->shared->clients, &connection->client);
     counter_add(set->counters, COUNTER_CURR_CONNECTIONS, 1);
     counter_add(set->counters, COUNTER_TOTAL_CONNECTIONS, 1);
+    tell_watchers(connection, NULL);
 }
 
 static void set_stalled(struct connection *connection, bool is_stalled)
@@ -106,6 +121,8 @@ static void set_stalled(struct connection *connection, bool is_stalled)
 void connection_close(struct connection *connection)
 {
     struct connection_set *set = connection->set;
+    watcher_free(set->shared->watch, &connection->session.watcher);
+    tell_watchers(connection, connection->end != NULL ? connection->end : "normal");
     set_stalled(connection, false);
     ring_remove(&connection->ready);
     ring_remove(&connection->link);
@@ -137,6 +154,7 @@ static enum step submit_batch(struct connection *connection)
     buffer_reset(&batch->values, OUTPUT_LIMIT);
     batch->home = &connection->set->completions;
     batch->owner = connection;
+    batch->descriptor = connection->descriptor;
     connection->is_away = true;
     mailbox_post(connection->set->shared->executor, &batch->mail);
     return STEP_WAIT;
@@ -193,7 +211,11 @@ static enum step read_input(struct connection *connection)
         connection->is_readable = false;
         return STEP_WAIT;
     }
-    return errno == EINTR ? STEP_NEXT : STEP_CLOSE;
+    if (errno == EINTR) {
+        return STEP_NEXT;
+    }
+    connection->end = "error";
+    return STEP_CLOSE;
 }
 
 static enum step decode_input(struct connection *connection)
@@ -214,6 +236,21 @@ static enum step decode_input(struct connection *connection)
         return STEP_NEXT;
     }
     return STEP_CLOSE;
+}
+
+/* Takes what there is to tell a watcher; true when there was something. It waits with the watcher while the client does not
+ * read. */
+static bool take_watched(struct connection *connection)
+{
+    if (connection->session.watcher == NULL) {
+        return false;
+    }
+    if (connection->output.data == NULL) {
+        pool_lend_buffer(&connection->set->pool, &connection->output);
+    }
+    size_t before = buffer_size(&connection->output);
+    watcher_take(connection->set->shared->watch, connection->session.watcher, &connection->output);
+    return buffer_size(&connection->output) > before;
 }
 
 static void encode_replies(struct connection *connection)
@@ -264,6 +301,7 @@ static enum step take_step(struct connection *connection)
     }
     encode_replies(connection);
     if (!write_output(connection)) {
+        connection->end = "error";
         return STEP_CLOSE;
     }
     size_t pending = buffer_size(&connection->output);
@@ -276,6 +314,9 @@ static enum step take_step(struct connection *connection)
     }
     if (connection->is_closing) {
         return pending == 0 ? STEP_CLOSE : connection->is_writable ? STEP_NEXT : STEP_WAIT;
+    }
+    if (take_watched(connection)) {
+        return STEP_NEXT;
     }
     return connection->needs_input ? read_input(connection) : decode_input(connection);
 }
@@ -327,6 +368,14 @@ void connection_take_back(struct connection *connection)
     connection_advance(connection);
 }
 
+void connection_deliver(struct connection_set *set, struct mail *mail)
+{
+    struct connection *connection = watcher_arrive(set->shared->watch, mail);
+    if (connection != NULL) {
+        connection_advance(connection);
+    }
+}
+
 static bool has_passed(uint64_t now_us, uint64_t since_us, int64_t seconds)
 {
     return now_us > since_us && now_us - since_us > (uint64_t)seconds * MICROSECONDS;
@@ -339,11 +388,13 @@ void connection_check_timeouts(struct connection *connection)
     int64_t idle_timeout = option_get(options, idle_timeout);
     if (connection->is_stalled) {
         if (has_passed(set->now_us, connection->wrote_us, option_get(options, write_timeout))) {
+            connection->end = "error";
             counter_add(set->counters, COUNTER_SLOW_CONNECTIONS, 1);
             connection_close(connection);
         }
-    } else if (idle_timeout > 0 && !connection->is_away && has_passed(set->now_us, connection->active_us, idle_timeout)) {
+    } else if (idle_timeout > 0 && !connection->is_away && connection->session.watcher == NULL && has_passed(set->now_us, connection->active_us, idle_timeout)) {
         counter_add(set->counters, COUNTER_IDLE_KICKS, 1);
+        connection->end = "idle_timeout";
         connection_close(connection);
     }
 }

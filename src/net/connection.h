@@ -20,6 +20,7 @@ struct connection_set {
     struct worker_shared *shared;
     struct counters *counters;
     struct mailbox completions; /* where batches come back to */
+    struct mailbox watchers;    /* where watchers come with something to tell their clients */
     int epoll;
     struct pool pool;
     struct ring open;     /* all that are connected */
@@ -46,6 +47,7 @@ struct connection {
     bool is_away;       /* the batch is at the executor */
     bool is_closing;    /* closed once the output is written */
     bool is_stalled;    /* output is pending */
+    const char *end;    /* why it is closed, in watchers' words; NULL: as usual */
     uint64_t active_us; /* last time that something was read or answered */
     uint64_t wrote_us;  /* last time that pending output moved, or became pending */
     struct session session;
@@ -68,6 +70,9 @@ void connection_advance(struct connection *connection);
 
 /* Takes the connection's batch back from the executor, and goes on. */
 void connection_take_back(struct connection *connection);
+
+/* A watcher has come by mail: sends its client what it has to tell. */
+void connection_deliver(struct connection_set *set, struct mail *mail);
 
 /* Closes the connection if it has been silent, or deaf, for too long. */
 void connection_check_timeouts(struct connection *connection);

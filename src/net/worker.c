@@ -32,6 +32,7 @@ struct worker {
     struct mailbox newcomers; /* connections that a peer has accepted for this worker; also rung to wake it */
     struct bell newcomers_bell;
     struct bell completions_bell;
+    struct bell watchers_bell;
     bool has_completions_bell;
     struct acceptor acceptors[LISTENERS_MAX];
     size_t acceptor_count;
@@ -75,6 +76,18 @@ static void handle_completions(struct event_source *source, uint32_t events)
     take_completions(&CONTAINER_OF(source, struct bell, source)->worker->set);
 }
 
+/* Watchers that have something to tell. */
+static void deliver_watched(struct event_source *source, uint32_t events)
+{
+    (void)events;
+    struct connection_set *set = &CONTAINER_OF(source, struct bell, source)->worker->set;
+    struct mail *next;
+    for (struct mail *mail = mailbox_take(&set->watchers); mail != NULL; mail = next) {
+        next = mail->next;
+        connection_deliver(set, mail);
+    }
+}
+
 static void admit(struct worker *worker, struct worker *peer, struct connection *connection)
 {
     if (peer == worker) {
@@ -96,6 +109,7 @@ static bool watch_bell(struct worker *worker, struct bell *bell, const struct ma
 static bool watch_bells(struct worker *worker)
 {
     return watch_bell(worker, &worker->newcomers_bell, &worker->newcomers, greet_newcomers)
+           && watch_bell(worker, &worker->watchers_bell, &worker->set.watchers, deliver_watched)
            && (!worker->has_completions_bell
                || watch_bell(worker, &worker->completions_bell, &worker->set.completions, handle_completions));
 }
@@ -117,8 +131,10 @@ static bool open_worker(struct worker *worker)
 {
     worker->newcomers.bell = -1;
     worker->set.completions.bell = -1;
+    worker->set.watchers.bell = -1;
     worker->set.epoll = epoll_create1(EPOLL_CLOEXEC);
     return worker->set.epoll >= 0 && mailbox_init(&worker->newcomers, true)
+           && mailbox_init(&worker->set.watchers, true)
            && mailbox_init(&worker->set.completions, worker->has_completions_bell) && watch_bells(worker);
 }
 
@@ -126,6 +142,7 @@ static void close_worker(struct worker *worker)
 {
     mailbox_deinit(&worker->newcomers);
     mailbox_deinit(&worker->set.completions);
+    mailbox_deinit(&worker->set.watchers);
     pool_deinit(&worker->set.pool);
     if (worker->set.epoll >= 0) {
         (void)close(worker->set.epoll);
@@ -179,6 +196,7 @@ void worker_free(struct worker **worker)
         connection_close(CONTAINER_OF(set->open.next, struct connection, link));
     }
     take_completions(set);
+    deliver_watched(&(*worker)->watchers_bell.source, 0); /* their clients are gone, and so are they */
     free_connections(&set->dead);
     /* The executor holds no batch of ours, so what it did not send back it has dropped. */
     free_connections(&set->orphaned);

@@ -8,6 +8,7 @@
 #include "config/options.h"
 #include "observe/clients.h"
 #include "observe/counters.h"
+#include "observe/watch.h"
 
 struct worker;
 
@@ -15,6 +16,7 @@ struct worker;
 struct worker_shared {
     const struct options *options;
     struct client_list *clients;
+    struct watch_hub *watch;   /* whom connections that come and go are told; NULL: nobody */
     struct mailbox *executor; /* where batches go to be executed */
     atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
     atomic_uint threads;       /* started so far, for their names */

@@ -6,6 +6,8 @@
 #include "config/options.h"
 #include "observe/clients.h"
 #include "observe/counters.h"
+#include "observe/detail.h"
+#include "observe/watch.h"
 
 #include <stdint.h>
 
@@ -23,6 +25,8 @@ struct stats_sources {
     struct client_list *clients;
     const struct options *options;
     int64_t started_ms; /* wall clock */
+    struct watch_hub *watch;           /* NULL: nobody can watch */
+    const struct detail_table *detail; /* NULL: not kept */
 };
 
 /* A pair is its name and its value, each ended by a NUL. */

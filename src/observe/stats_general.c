@@ -80,6 +80,27 @@ static uint64_t always(const struct stats_view *view)
     return 1;
 }
 
+static struct watch_counts watched(const struct stats_view *view)
+{
+    struct watch_hub *hub = view->sources->watch;
+    return hub != NULL ? watch_count(hub) : (struct watch_counts){0};
+}
+
+static uint64_t watchers(const struct stats_view *view)
+{
+    return watched(view).watchers;
+}
+
+static uint64_t lines_sent(const struct stats_view *view)
+{
+    return watched(view).sent;
+}
+
+static uint64_t lines_skipped(const struct stats_view *view)
+{
+    return watched(view).skipped;
+}
+
 static uint64_t nothing(const struct stats_view *view)
 {
     (void)view;
@@ -175,6 +196,11 @@ static const struct line lines[] = {
     NUMBER("hash_bytes", nothing),
     NUMBER("hash_is_expanding", nothing),
     NUMBER("malloc_fails", nothing),
+    NUMBER("log_worker_dropped", nothing),
+    NUMBER("log_worker_written", lines_sent),
+    NUMBER("log_watcher_skipped", lines_skipped),
+    NUMBER("log_watcher_sent", lines_sent),
+    NUMBER("log_watchers", watchers),
     NUMBER("bytes", used_memory),
     NUMBER("curr_items", keys),
     COUNTED(TOTAL_ITEMS),

@@ -89,6 +89,7 @@ static void accept_request(struct session *session, const struct decoded *decode
     if (decoded->request.op != REQUEST_QUIT) {
         add_request(session, decoded, batch);
     }
+    session->is_watching = batch->count > 0 && batch->messages[batch->count - 1].request.op == REQUEST_WATCH;
 }
 
 /* True when the input has only grown by more of a line that did not end before, so that decoding it again could not
@@ -121,6 +122,10 @@ static bool decode_request(struct session *session, const struct decode_limits *
                            struct batch *batch)
 {
     swallow_input(session, input);
+    if (session->is_watching) {
+        buffer_consume(input, session->watcher != NULL ? buffer_size(input) : 0);
+        return false;
+    }
     if (session->is_closing || buffer_size(input) == 0 || is_still_lineless(session, buffer_content(input))) {
         return false;
     }
@@ -186,6 +191,20 @@ static void encode_part(struct batch *batch, struct message *message, struct spa
     batch->executed = batch->encoded;
 }
 
+/* The connection becomes a watcher behind the OK, or goes on as before. */
+static void start_watching(struct session *session, struct result *result)
+{
+    session->is_watching = result->status == RESULT_OK;
+    if (!session->is_watching) {
+        return;
+    }
+    session->watcher = watcher_new(session->hub, (uint32_t)result->number, session->bell, session->owner);
+    if (session->watcher == NULL) {
+        session->is_watching = false;
+        result->status = RESULT_NOT_ALLOWED;
+    }
+}
+
 bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit)
 {
     const struct span values = batch->values.data != NULL ? buffer_content(&batch->values) : SPAN("");
@@ -194,6 +213,9 @@ bool session_encode(struct session *session, struct batch *batch, struct buffer 
         if (message->result.status == RESULT_PART) {
             encode_part(batch, message, values, output);
             continue;
+        }
+        if (message->request.op == REQUEST_WATCH) {
+            start_watching(session, &message->result);
         }
         session->dialect->encode(&message->request, &message->result, values, output);
         batch->encoded++;

@@ -9,6 +9,7 @@
 #include "command/batch.h"
 #include "config/options.h"
 #include "observe/counters.h"
+#include "observe/watch.h"
 
 struct dialect;
 
@@ -22,6 +23,11 @@ struct session {
     struct span get_keys;      /* … and its keys that are not in a batch yet */
     bool in_get;
     bool is_closing; /* nothing more is decoded */
+    bool is_watching; /* the client has asked to watch: nothing more that it sends is looked at, unless it is refused */
+    struct watch_hub *hub;    /* NULL: nobody can watch … */
+    struct mailbox *bell;     /* … where the watcher's mail goes … */
+    void *owner;              /* … and whose it is there: set by the connection */
+    struct watcher *watcher;  /* NULL: the client does not watch; freed by the connection */
 };
 
 enum session_verdict {

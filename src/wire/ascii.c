@@ -33,7 +33,7 @@ static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE]
     [4] = {GET("gets", true), ARITHMETIC("incr", REQUEST_INCR), ARITHMETIC("decr", REQUEST_DECR), GAT("gats", true),
            COMMAND("quit", ascii_decode_quit, 0, 0), GET("bget", false)},
     [5] = {COMMAND("touch", ascii_decode_touch, 3, 4), COMMAND("stats", ascii_decode_stats, 0, 0),
-           COMMAND("slabs", ascii_decode_slabs, 0, 0), FIXED("watch", "ERROR")},
+           COMMAND("slabs", ascii_decode_slabs, 0, 0), COMMAND("watch", ascii_decode_watch, 0, 0)},
     [6] = {COMMAND("delete", ascii_decode_delete, 2, 4), STORAGE("append", REQUEST_APPEND)},
     [7] = {FIXED("version", "VERSION " DIGLOT_MEMCACHED_LEVEL "-diglot-" DIGLOT_VERSION),
            STORAGE("replace", REQUEST_REPLACE), STORAGE("prepend", REQUEST_PREPEND)},

@@ -95,6 +95,8 @@ static struct span words_of(enum request_op op, enum result_status status)
     } own[] = {
         {REQUEST_DELETE, RESULT_OK, SPAN("DELETED")},
         {REQUEST_TOUCH, RESULT_OK, SPAN("TOUCHED")},
+        {REQUEST_WATCH, RESULT_NOT_FOUND, SPAN("ERROR")},
+        {REQUEST_WATCH, RESULT_NOT_ALLOWED, SPAN("WATCHER_TOO_MANY log watcher limit reached")},
         {REQUEST_STATS, RESULT_OK, SPAN("RESET")},
         {REQUEST_STATS, RESULT_NOT_FOUND, SPAN("ERROR")},
         /* The sum of both values is too large; an appended value that is so by itself never gets here. */

@@ -74,6 +74,17 @@ enum decode_status ascii_decode_stats(const struct ascii_command *command, const
     return DECODE_REQUEST;
 }
 
+/* Which streams there are is not the decoder's business. */
+enum decode_status ascii_decode_watch(const struct ascii_command *command, const struct ascii_line *line,
+                                      const struct decode_limits *limits, struct decoded *decoded)
+{
+    (void)command;
+    (void)limits;
+    decoded->request.op = REQUEST_WATCH;
+    decoded->request.text = line->arguments;
+    return DECODE_REQUEST;
+}
+
 /* The engine's log has a level of its own, so the number is only checked. */
 enum decode_status ascii_decode_verbosity(const struct ascii_command *command, const struct ascii_line *line,
                                          const struct decode_limits *limits, struct decoded *decoded)

@@ -38,7 +38,7 @@ enum request_op {
     REQUEST_AUTH,      /* `key` is the user, `value` the password */
     REQUEST_METADUMP,  /* lru_crawler metadump: all items, in parts (RESULT_PART) */
     REQUEST_MGDUMP,    /* the same as mg lines */
-    REQUEST_WATCH,     /* `operand` is the set of streams, bits of enum watch_stream (observe/watch.h) */
+    REQUEST_WATCH,     /* `text` names the streams; result.number has them as bits of enum watch_stream (observe/watch.h) */
     REQUEST_REFRESH_CERTS,
     REQUEST_SHUTDOWN,
     REQUEST_OPS

@@ -12,7 +12,8 @@ void world_init(struct world *world)
     world->fake.ledger = world->ledger;
     world->fake.versions = &world->versions;
     world->fake.history = &world->history;
-    world->stats = (struct stats_sources){&world->board, &world->clients, &world->options, WORLD_BEGIN_MS};
+    world->stats = (struct stats_sources){
+        .board = &world->board, .clients = &world->clients, .options = &world->options, .started_ms = WORLD_BEGIN_MS};
     buffer_init(&world->values);
 
     command_context_init(&world->context);

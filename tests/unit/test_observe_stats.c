@@ -30,7 +30,8 @@ static int set_up(void **state)
     client_list_init(&fixture->clients);
     options_init(&fixture->options);
     buffer_init(&fixture->output);
-    fixture->sources = (struct stats_sources){&fixture->board, &fixture->clients, &fixture->options, STARTED};
+    fixture->sources = (struct stats_sources){
+        .board = &fixture->board, .clients = &fixture->clients, .options = &fixture->options, .started_ms = STARTED};
     fixture->now_ms = STARTED + 61999;
     *state = fixture;
     return 0;
