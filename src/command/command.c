@@ -38,20 +38,17 @@ void command_flush_when_due(struct command_context *context)
     if (command_flush_is_due(context)) flush_now(context);
 }
 
-static void execute_stats(struct command_context *context, const struct request *request, struct result *result,
-                          struct buffer *values)
+/* The connection that asks hears of it when the engine closes it. */
+static void execute_shutdown(struct command_context *context, const struct request *request, struct result *result)
 {
-    if (span_equal(request->text, SPAN("reset"))) {
-        counter_board_reset(context->stats->board);
+    if (!option_get(context->options, shutdown)) {
+        result->status = RESULT_NOT_ALLOWED;
+    } else if (request->text.size > 0 && !span_equal(request->text, SPAN("graceful"))) {
+        result->status = RESULT_NOT_FOUND;
+    } else {
+        context->keyspace->api->shut_down(context->keyspace);
         result->status = RESULT_OK;
-        return;
     }
-    struct engine_facts facts = {0};
-    context->keyspace->api->facts(context->keyspace, &facts);
-    result->value_offset = (uint32_t)buffer_size(values);
-    bool is_known = stats_render(context->stats, &facts, request->text, context->now_ms, values);
-    result->value_size = (uint32_t)buffer_size(values) - result->value_offset;
-    result->status = is_known ? RESULT_STATS : RESULT_NOT_FOUND;
 }
 
 /* The connection itself becomes the watcher; here the streams are looked up. */
@@ -175,6 +172,8 @@ void command_execute(struct command_context *context, const struct request *requ
         execute_flush_all(context, request, result);
     else if (request->op == REQUEST_STATS)
         execute_stats(context, request, result, values);
+    else if (request->op == REQUEST_SHUTDOWN)
+        execute_shutdown(context, request, result);
     else if (request->op == REQUEST_WATCH)
         execute_watch(request, result);
     else if (request_dumps(request->op))

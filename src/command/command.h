@@ -35,7 +35,7 @@ struct command_context {
     struct history *history; /* begun by the first meta request */
     struct counters *counters; /* of the main thread */
     const struct options *options;
-    const struct stats_sources *stats;
+    struct stats_sources *stats;
     struct watch_hub *watch;     /* whom to tell; NULL: nobody */
     struct detail_table *detail; /* statistics by prefix; NULL: none */
     int client_descriptor;       /* of the connection that asks */

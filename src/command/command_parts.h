@@ -1,5 +1,6 @@
 /* What the files of command/ share that execute requests: command.c (which request goes where), command_items.c (this
- * file's functions), command_store.c, command_count.c, command_change.c (delete, touch) and command_read.c. Nobody else
+ * file's functions), command_store.c, command_count.c, command_change.c (delete, touch), command_read.c and
+ * command_stats.c. Nobody else
  * includes this. */
 #ifndef DIGLOT_COMMAND_COMMAND_PARTS_H
 #define DIGLOT_COMMAND_COMMAND_PARTS_H
@@ -27,6 +28,10 @@ item_command execute_delete, execute_touch;
 void execute_get(struct command_context *context, const struct request *request, struct span name, struct result *result,
                  struct buffer *values);
 void execute_debug(struct command_context *context, const struct request *request, struct span name, struct result *result);
+
+/* stats: command_stats.c. */
+void execute_stats(struct command_context *context, const struct request *request, struct result *result,
+                   struct buffer *values);
 
 /* ---- Items ---- */
 

@@ -9,11 +9,20 @@
 #define STEP_KEYS 64
 /* The bound of a part; the executor's turn is longer. */
 #define PART_MICROSECONDS 500
+/* The bounds of a cachedump; memcached has the same one on bytes. */
+#define SOME_MICROSECONDS 2000
+#define SOME_BYTES ((size_t)2 * 1024 * 1024 - 4096)
 
 struct dump {
     struct command_context *context;
-    enum request_op op;
+    enum request_op op; /* REQUEST_STATS: a cachedump */
     struct buffer *values;
+    size_t left; /* items that may still be told */
+};
+
+struct bounds {
+    uint64_t microseconds;
+    size_t bytes;
 };
 
 /* Of the open item: in unix seconds. */
@@ -40,6 +49,11 @@ static void tell_item(const struct dump *dump, struct span key, uint64_t key_has
         dump_append_mg(key, dump->values);
         return;
     }
+    if (dump->op == REQUEST_STATS) {
+        int64_t expiry = expiry_of(context);
+        dump_append_item(key, context->keyspace->api->size(context->keyspace), expiry > 0 ? expiry : 0, dump->values);
+        return;
+    }
     struct dump_item item = {
         .key = key,
         .expiry = expiry_of(context),
@@ -53,39 +67,43 @@ static void tell_item(const struct dump *dump, struct span key, uint64_t key_has
 
 static void visit_key(void *visitor, struct span name)
 {
-    const struct dump *dump = visitor;
+    struct dump *dump = visitor;
     struct command_context *context = dump->context;
+    if (dump->left == 0) return;
     const struct keyspace_api *api = context->keyspace->api;
     struct span key;
     if (!command_is_item_name(context, name, &key)) return;
     const struct item_key item = item_key_of(name);
     struct item_flags flags;
     if (!flag_ledger_read(context->ledger, context->db, &item, &flags)) return;
-    if (api->open(context->keyspace, context->db, name, KEYSPACE_READ_UNNOTICED) == KEYSPACE_STRING)
+    if (api->open(context->keyspace, context->db, name, KEYSPACE_READ_UNNOTICED) == KEYSPACE_STRING) {
         tell_item(dump, key, item.hash, flags.flags);
+        dump->left--;
+    }
     api->close(context->keyspace);
 }
 
 /* Steps on until the walk, the time or the room is at its end; false when the engine does not let us walk. */
-static bool walk(struct dump *dump, uint64_t *cursor)
+static bool walk(struct dump *dump, uint64_t *cursor, struct bounds bounds)
 {
     struct command_context *context = dump->context;
     size_t begin = buffer_size(dump->values);
-    uint64_t deadline_us = clock_monotonic_us() + PART_MICROSECONDS;
+    uint64_t deadline_us = clock_monotonic_us() + bounds.microseconds;
     do {
         if (!context->keyspace->api->walk(context->keyspace, context->db, cursor, STEP_KEYS, visit_key, dump)) return false;
-    } while (*cursor != 0 && buffer_size(dump->values) - begin < BATCH_REPLY_LIMIT && clock_monotonic_us() < deadline_us);
+    } while (*cursor != 0 && dump->left > 0 && buffer_size(dump->values) - begin < bounds.bytes &&
+             clock_monotonic_us() < deadline_us);
     return true;
 }
 
 void dump_execute(struct command_context *context, const struct request *request, struct result *result,
                   struct buffer *values)
 {
-    struct dump dump = {context, request->op, values};
+    struct dump dump = {context, request->op, values, SIZE_MAX};
     size_t begin = buffer_size(values);
     uint64_t cursor = request->operand;
     if (cursor == 0) buffer_append(values, DUMP_BEGIN);
-    if (!walk(&dump, &cursor)) {
+    if (!walk(&dump, &cursor, (struct bounds){PART_MICROSECONDS, BATCH_REPLY_LIMIT})) {
         result->status = RESULT_REFUSED;
         result->text = SPAN("the engine has no SCAN command");
         return;
@@ -95,4 +113,11 @@ void dump_execute(struct command_context *context, const struct request *request
     result->number = cursor;
     result->value_offset = (uint32_t)begin;
     result->value_size = (uint32_t)(buffer_size(values) - begin);
+}
+
+void dump_some(struct command_context *context, size_t most, struct buffer *values)
+{
+    struct dump dump = {context, REQUEST_STATS, values, most};
+    uint64_t cursor = 0;
+    (void)walk(&dump, &cursor, (struct bounds){SOME_MICROSECONDS, SOME_BYTES - STEP_KEYS * DUMP_ITEM_MAX});
 }

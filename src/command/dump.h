@@ -11,4 +11,8 @@
 void dump_execute(struct command_context *context, const struct request *request, struct result *result,
                   struct buffer *values);
 
+/* stats cachedump: lines about some items, `most` of them at most, and no more than a moment and 2 MiB allow. Keys that no
+ * line can hold are not told. */
+void dump_some(struct command_context *context, size_t most, struct buffer *values);
+
 #endif

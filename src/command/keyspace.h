@@ -68,7 +68,10 @@ struct keyspace_api {
      * at least once. The visitor may open keys. False when the engine does not let us (a renamed command). */
     bool (*walk)(struct keyspace *keyspace, int db, uint64_t *cursor, size_t count,
                  void (*visit)(void *context, struct span key), void *context);
-    void (*facts)(struct keyspace *keyspace, struct engine_facts *facts);
+    /* Has the engine end itself as it does when it is told to terminate: soon, after saving what it is configured to save. */
+    void (*shut_down)(struct keyspace *keyspace);
+    /* `db`: whose keys are counted. */
+    void (*facts)(struct keyspace *keyspace, int db, struct engine_facts *facts);
 };
 
 struct keyspace {

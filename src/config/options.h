@@ -23,7 +23,8 @@
 
 /* BOOLEAN(field, "name", default, is_live, "description") */
 #define OPTIONS_BOOLEAN(BOOLEAN)                                                                                          \
-    BOOLEAN(flush_all, "flush-all", true, true, "whether flush_all may empty the database")
+    BOOLEAN(flush_all, "flush-all", true, true, "whether flush_all may empty the database")                               \
+    BOOLEAN(shutdown, "shutdown", false, true, "whether memcached clients may shut the server down")
 
 /* TEXT(field, "name", "default", "description"); never live */
 #define OPTIONS_TEXT(TEXT)                                                                                                \

@@ -1,9 +1,10 @@
-/* DIGLOT.GET and DIGLOT.SET: an item with its flags and its CAS token, over RESP. They execute the same requests as the
+/* DIGLOT.STATS: the statistics. DIGLOT.GET and DIGLOT.SET: an item with its flags and its CAS token, over RESP. They execute the same requests as the
  * memcached door, on the client's own database and with the engine's whole key. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "engine/engine.h"
 #include "item/expiry.h"
+#include "observe/stats.h"
 
 #include <strings.h>
 
@@ -130,8 +131,42 @@ static int diglot_set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return reply_stored(ctx, &result);
 }
 
+/* The pairs as an array of names and values, one behind the other. */
+static int reply_pairs(RedisModuleCtx *ctx, struct span pairs)
+{
+    struct span name, value;
+    long count = 0;
+    for (struct span rest = pairs; stats_next_pair(&rest, &name, &value);) count += 2;
+    api.ReplyWithArray(ctx, count);
+    while (stats_next_pair(&pairs, &name, &value)) {
+        api.ReplyWithStringBuffer(ctx, name.data, name.size);
+        api.ReplyWithStringBuffer(ctx, value.data, value.size);
+    }
+    return API_OK;
+}
+
+/* DIGLOT.STATS [group] → what memcached's `stats [group]` tells, as names and values. */
+static int diglot_stats(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (argc > 2) return api.WrongArity(ctx);
+    struct engine *engine = engine_instance();
+    struct engine_facts facts = {0};
+    struct buffer pairs;
+    buffer_init(&pairs);
+    engine_keyspace_enter(&engine->keyspace, ctx);
+    engine->keyspace.keyspace.api->facts(&engine->keyspace.keyspace, engine->command.db, &facts);
+    engine_keyspace_leave(&engine->keyspace);
+    struct span group = argc == 2 ? argument(argv[1]) : SPAN("");
+    int status = stats_render(engine->command.stats, &facts, group, clock_wall_ms(), &pairs)
+                     ? reply_pairs(ctx, buffer_content(&pairs))
+                     : api.ReplyWithError(ctx, "ERR no such group: settings, items, slabs, sizes, conns, or none for the general one");
+    buffer_deinit(&pairs);
+    return status;
+}
+
 bool engine_create_commands(RedisModuleCtx *ctx)
 {
     return api.CreateCommand(ctx, "diglot.get", diglot_get, "readonly fast", 1, 1, 1) == API_OK &&
-           api.CreateCommand(ctx, "diglot.set", diglot_set, "write deny-oom fast", 1, 1, 1) == API_OK;
+           api.CreateCommand(ctx, "diglot.set", diglot_set, "write deny-oom fast", 1, 1, 1) == API_OK &&
+           api.CreateCommand(ctx, "diglot.stats", diglot_stats, "readonly admin", 0, 0, 0) == API_OK;
 }

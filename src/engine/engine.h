@@ -36,7 +36,7 @@ void engine_set_instance(struct engine *engine);
 
 /* events.c: subscribes to keyspace and server events. False when the engine refuses. */
 MUST_USE bool engine_subscribe(RedisModuleCtx *ctx);
-/* commands.c: DIGLOT.GET and DIGLOT.SET. */
+/* commands.c: DIGLOT.GET, DIGLOT.SET and DIGLOT.STATS. */
 MUST_USE bool engine_create_commands(RedisModuleCtx *ctx);
 /* info.c: INFO diglot. */
 MUST_USE bool engine_register_info(RedisModuleCtx *ctx);

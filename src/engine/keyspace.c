@@ -2,7 +2,9 @@
 
 #include "base/number.h"
 
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct engine_keyspace *of(struct keyspace *keyspace)
 {
@@ -238,6 +240,12 @@ static bool walk_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t 
     return is_ok;
 }
 
+static void shut_down(struct keyspace *keyspace)
+{
+    (void)keyspace;
+    (void)kill(getpid(), SIGTERM);
+}
+
 static uint64_t info_field(RedisModuleServerInfoData *info, const char *name)
 {
     int error = API_OK;
@@ -245,9 +253,11 @@ static uint64_t info_field(RedisModuleServerInfoData *info, const char *name)
     return error == API_OK ? value : 0;
 }
 
-static void read_facts(struct keyspace *keyspace, struct engine_facts *facts)
+static void read_facts(struct keyspace *keyspace, int db, struct engine_facts *facts)
 {
     struct engine_keyspace *ks = of(keyspace);
+    select_db(ks, db);
+    facts->evicts = api.GetContextFlags(ks->ctx) & API_CONTEXT_EVICTS;
     facts->keys = api.DbSize(ks->ctx);
     RedisModuleServerInfoData *info = api.GetServerInfo(ks->ctx, "memory");
     facts->used_memory = info_field(info, "used_memory");
@@ -273,6 +283,7 @@ static const struct keyspace_api engine_keyspace_api = {
     .flush = flush_db,
     .scan = scan_db,
     .walk = walk_db,
+    .shut_down = shut_down,
     .facts = read_facts,
 };
 

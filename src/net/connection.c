@@ -147,6 +147,21 @@ void connection_free(struct connection *connection)
     free(connection);
 }
 
+static void set_state(struct connection *connection, enum client_state state)
+{
+    atomic_store_explicit(&connection->client.state, (int)state, memory_order_relaxed);
+}
+
+/* What it waits for. */
+static void tell_state(struct connection *connection)
+{
+    if (buffer_size(&connection->output) > 0) {
+        set_state(connection, CLIENT_WRITES);
+    } else {
+        set_state(connection, connection->session.watcher != NULL ? CLIENT_WATCHES : CLIENT_READS);
+    }
+}
+
 /* Hands the batch to the executor. What has been encoded is no longer needed, so its values make room for the rest's. */
 static enum step submit_batch(struct connection *connection)
 {
@@ -156,6 +171,7 @@ static enum step submit_batch(struct connection *connection)
     batch->owner = connection;
     batch->descriptor = connection->descriptor;
     connection->is_away = true;
+    set_state(connection, CLIENT_EXECUTES);
     mailbox_post(connection->set->shared->executor, &batch->mail);
     return STEP_WAIT;
 }
@@ -349,6 +365,9 @@ void connection_advance(struct connection *connection)
         return;
     }
     set_stalled(connection, buffer_size(&connection->output) > 0);
+    if (!connection->is_away) {
+        tell_state(connection);
+    }
     if (step == STEP_NEXT) {
         ring_append(&connection->set->ready, &connection->ready);
     } else {

@@ -49,6 +49,16 @@ static void add_field(struct buffer *output, const struct client_entry *entry, c
     stats_add_text(output, name, value);
 }
 
+static const char *state_name(int state)
+{
+    switch (state) {
+    case CLIENT_EXECUTES: return "conn_parse_cmd";
+    case CLIENT_WRITES: return "conn_mwrite";
+    case CLIENT_WATCHES: return "conn_watch";
+    default: return "conn_read";
+    }
+}
+
 static void render_client(const struct client_entry *entry, int64_t now_ms, struct buffer *output)
 {
     int64_t silent_ms = now_ms - atomic_load_explicit(&entry->last_request_ms, memory_order_relaxed);
@@ -56,6 +66,7 @@ static void render_client(const struct client_entry *entry, int64_t now_ms, stru
     (void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(silent_ms > 0 ? silent_ms / 1000 : 0));
     add_field(output, entry, "addr", entry->address);
     add_field(output, entry, "listen_addr", entry->listening);
+    add_field(output, entry, "state", state_name(atomic_load_explicit(&entry->state, memory_order_relaxed)));
     add_field(output, entry, "secs_since_last_cmd", seconds);
 }
 

@@ -11,12 +11,21 @@
 
 #define CLIENT_ADDRESS_SIZE 128
 
+/* What a connection is at, in the nearest of memcached's words. */
+enum client_state {
+    CLIENT_READS,    /* waits for its client */
+    CLIENT_EXECUTES, /* its requests are being executed */
+    CLIENT_WRITES,   /* replies wait for their client to read */
+    CLIENT_WATCHES,
+};
+
 struct client_entry {
     struct client_entry *next;
     struct client_entry *previous;
     int descriptor;
     char address[CLIENT_ADDRESS_SIZE];  /* "tcp:127.0.0.1:4711", terminated */
     char listening[CLIENT_ADDRESS_SIZE]; /* address of the door that it came through */
+    _Atomic int state;                  /* enum client_state */
     _Atomic int64_t last_request_ms;    /* wall clock */
 };
 

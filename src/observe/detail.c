@@ -40,13 +40,21 @@ static struct detail_entry *find(struct detail_table *table, struct span prefix)
     return &table->entries[at];
 }
 
+/* Whether the prefix can stand in a line. Binary keys may hold any byte. */
+static bool is_tellable(struct span prefix)
+{
+    for (size_t i = 0; i < prefix.size; i++)
+        if ((unsigned char)prefix.data[i] <= ' ') return false;
+    return prefix.size <= DETAIL_PREFIX_MAX;
+}
+
 /* The counts of a key's prefix; NULL for a key without one, and when the table is full. */
 static struct detail_entry *entry_of(struct detail_table *table, struct span key)
 {
     const char *colon = key.size > 0 ? memchr(key.data, ':', key.size) : NULL;
     if (colon == NULL) return NULL;
     struct span prefix = span_of(key.data, (size_t)(colon - key.data));
-    if (prefix.size > DETAIL_PREFIX_MAX) return NULL;
+    if (!is_tellable(prefix)) return NULL;
     if (table->entries == NULL) table->entries = check_calloc(PLACES, sizeof *table->entries);
     struct detail_entry *entry = find(table, prefix);
     if (entry->is_used) return entry;

@@ -1,5 +1,5 @@
 /* `stats detail`: gets, hits, sets and deletes by the part of the key that stands before its first ':'. Counted only while
- * switched on. Bounded: prefixes that find no room, or are too long, are not told. Main thread only. */
+ * switched on. Bounded: prefixes that find no room, are too long or hold blanks or control characters are not told. Main thread only. */
 #ifndef DIGLOT_OBSERVE_DETAIL_H
 #define DIGLOT_OBSERVE_DETAIL_H
 

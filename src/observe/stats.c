@@ -62,10 +62,24 @@ static const struct {
     {SPAN("slabs"), render_slabs},    {SPAN("sizes"), render_sizes},             {SPAN("conns"), render_conns},
 };
 
+void stats_reset_facts(struct stats_sources *sources, const struct engine_facts *facts)
+{
+    sources->baseline = *facts;
+}
+
+/* CONFIG RESETSTAT starts the engine's counters anew behind our back. */
+static uint64_t since(uint64_t count, uint64_t baseline)
+{
+    return count >= baseline ? count - baseline : count;
+}
+
 bool stats_render(const struct stats_sources *sources, const struct engine_facts *facts, struct span group,
                   int64_t now_ms, struct buffer *output)
 {
-    struct stats_view view = {sources, facts, now_ms};
+    struct engine_facts since_reset = *facts;
+    since_reset.evicted_keys = since(facts->evicted_keys, sources->baseline.evicted_keys);
+    since_reset.expired_keys = since(facts->expired_keys, sources->baseline.expired_keys);
+    struct stats_view view = {sources, &since_reset, now_ms};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         if (!span_equal(groups[i].name, group)) continue;
         groups[i].render(&view, output);

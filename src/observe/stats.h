@@ -18,6 +18,7 @@ struct engine_facts {
     uint64_t keys;         /* in the items' database */
     uint64_t evicted_keys; /* since start */
     uint64_t expired_keys; /* since start */
+    bool evicts;           /* where memory is short, by its policy */
 };
 
 struct stats_sources {
@@ -27,11 +28,15 @@ struct stats_sources {
     int64_t started_ms; /* wall clock */
     struct watch_hub *watch;           /* NULL: nobody can watch */
     const struct detail_table *detail; /* NULL: not kept */
+    struct engine_facts baseline;      /* what `stats reset` takes off the engine's own counters */
 };
 
 /* A pair is its name and its value, each ended by a NUL. */
 void stats_add_text(struct buffer *output, const char *name, const char *value);
 void stats_add_u64(struct buffer *output, const char *name, uint64_t value);
+
+/* The counters among the facts start at 0 again. */
+void stats_reset_facts(struct stats_sources *sources, const struct engine_facts *facts);
 
 /* Appends the pairs of a group; the empty group is the general one. False when there is no such group. */
 bool stats_render(const struct stats_sources *sources, const struct engine_facts *facts, struct span group,

@@ -36,17 +36,19 @@ static void render_limits(const struct stats_view *view, struct buffer *output)
     add_addresses(output, "inter", options->bind);
     stats_add_u64(output, "verbosity", 0);
     stats_add_u64(output, "oldest", 0);
+    stats_add_text(output, "evictions", view->facts->evicts ? "on" : "off");
     stats_add_text(output, "domain_socket", "NULL");
-    stats_add_text(output, "shutdown_command", "no");
+    stats_add_text(output, "shutdown_command", yes_or_no(option_get(options, shutdown)));
     stats_add_u64(output, "num_threads", stats_threads(view));
-    stats_add_text(output, "detail_enabled", "no");
+    stats_add_text(output, "stat_key_prefix", ":");
+    stats_add_text(output, "detail_enabled", yes_or_no(view->sources->detail != NULL && view->sources->detail->is_on));
     stats_add_text(output, "cas_enabled", "yes");
 }
 
 static void render_features(const struct stats_view *view, struct buffer *output)
 {
     const struct options *options = view->sources->options;
-    stats_add_text(output, "binding_protocol", "ascii");
+    stats_add_text(output, "binding_protocol", "auto-negotiate");
     stats_add_text(output, "auth_enabled_sasl", "no");
     stats_add_text(output, "auth_enabled_ascii", "no");
     stats_add_u64(output, "item_size_max", (uint64_t)option_get(options, max_item_size));
@@ -55,10 +57,11 @@ static void render_features(const struct stats_view *view, struct buffer *output
     stats_add_u64(output, "slab_automove", 0);
     stats_add_text(output, "lru_crawler", "no");
     stats_add_text(output, "flush_enabled", yes_or_no(option_get(options, flush_all)));
-    stats_add_text(output, "dump_enabled", "no");
+    stats_add_text(output, "dump_enabled", "yes");
     stats_add_text(output, "lru_maintainer_thread", "no");
     stats_add_text(output, "lru_segmented", "no");
     stats_add_u64(output, "idle_timeout", (uint64_t)option_get(options, idle_timeout));
+    stats_add_u64(output, "watcher_logbuf_size", WATCHER_BUFFER_SIZE);
     stats_add_text(output, "track_sizes", "no");
     stats_add_text(output, "ssl_enabled", "no");
 }

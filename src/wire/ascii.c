@@ -37,7 +37,7 @@ static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE]
     [6] = {COMMAND("delete", ascii_decode_delete, 2, 4), STORAGE("append", REQUEST_APPEND)},
     [7] = {FIXED("version", "VERSION " DIGLOT_MEMCACHED_LEVEL "-diglot-" DIGLOT_VERSION),
            STORAGE("replace", REQUEST_REPLACE), STORAGE("prepend", REQUEST_PREPEND)},
-    [8] = {FIXED("shutdown", "ERROR: shutdown not enabled"), FIXED("extstore", "ERROR")},
+    [8] = {COMMAND("shutdown", ascii_decode_shutdown, 0, 0), FIXED("extstore", "ERROR")},
     [9] = {COMMAND("flush_all", ascii_decode_flush_all, 1, 3), COMMAND("verbosity", ascii_decode_verbosity, 2, 3)},
     [11] = {COMMAND("lru_crawler", ascii_decode_lru_crawler, 0, 0)},
     [13] = {FIXED("refresh_certs", "Error TLS not enabled")},

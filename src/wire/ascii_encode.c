@@ -97,6 +97,8 @@ static struct span words_of(enum request_op op, enum result_status status)
         {REQUEST_TOUCH, RESULT_OK, SPAN("TOUCHED")},
         {REQUEST_WATCH, RESULT_NOT_FOUND, SPAN("ERROR")},
         {REQUEST_WATCH, RESULT_NOT_ALLOWED, SPAN("WATCHER_TOO_MANY log watcher limit reached")},
+        {REQUEST_SHUTDOWN, RESULT_NOT_ALLOWED, SPAN("ERROR: shutdown not enabled")},
+        {REQUEST_SHUTDOWN, RESULT_NOT_FOUND, SPAN("CLIENT_ERROR invalid shutdown mode")},
         {REQUEST_STATS, RESULT_OK, SPAN("RESET")},
         {REQUEST_STATS, RESULT_NOT_FOUND, SPAN("ERROR")},
         /* The sum of both values is too large; an appended value that is so by itself never gets here. */
@@ -178,7 +180,9 @@ void ascii_encode(const struct request *request, const struct result *result, st
         meta_encode(request, result, values, output);
         return;
     }
-    if (request->quiet || request->op == REQUEST_QUIT) {
+    /* To a shutdown memcached answers with the end of the connection. */
+    bool shuts_down = request->op == REQUEST_SHUTDOWN && result->status == RESULT_OK;
+    if (request->quiet || request->op == REQUEST_QUIT || shuts_down) {
         return;
     }
     switch (request->op) {

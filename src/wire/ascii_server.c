@@ -41,36 +41,13 @@ enum decode_status ascii_decode_flush_all(const struct ascii_command *command, c
     return DECODE_REQUEST;
 }
 
-/* Statistics by key prefix are not kept: switching them off succeeds, and there is nothing to dump. */
-static struct span stats_detail_reply(const struct ascii_line *line)
-{
-    struct span what = line->count > 2 ? line->words[2] : SPAN("");
-    if (span_equal(what, SPAN("off"))) {
-        return ASCII_OK;
-    }
-    if (span_equal(what, SPAN("dump"))) {
-        return SPAN("END");
-    }
-    if (span_equal(what, SPAN("on"))) {
-        return SPAN("CLIENT_ERROR stats detail not allowed");
-    }
-    return SPAN("CLIENT_ERROR usage: stats detail on|off|dump");
-}
-
 enum decode_status ascii_decode_stats(const struct ascii_command *command, const struct ascii_line *line,
                                      const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
-    struct span group = line->count > 1 ? line->words[1] : SPAN("");
-    if (span_equal(group, SPAN("detail"))) {
-        return ascii_reply(decoded, stats_detail_reply(line));
-    }
-    if (span_equal(group, SPAN("cachedump"))) {
-        return ascii_reply(decoded, SPAN("CLIENT_ERROR stats cachedump not allowed"));
-    }
     decoded->request.op = REQUEST_STATS;
-    decoded->request.text = group;
+    decoded->request.text = line->arguments;
     return DECODE_REQUEST;
 }
 
@@ -82,6 +59,16 @@ enum decode_status ascii_decode_watch(const struct ascii_command *command, const
     (void)limits;
     decoded->request.op = REQUEST_WATCH;
     decoded->request.text = line->arguments;
+    return DECODE_REQUEST;
+}
+
+enum decode_status ascii_decode_shutdown(const struct ascii_command *command, const struct ascii_line *line,
+                                         const struct decode_limits *limits, struct decoded *decoded)
+{
+    (void)command;
+    (void)limits;
+    decoded->request.op = REQUEST_SHUTDOWN;
+    decoded->request.text = line->count > 1 ? line->words[1] : SPAN("");
     return DECODE_REQUEST;
 }
 

@@ -147,14 +147,16 @@ static enum decode_status decode_flush(const struct binary_command *command, con
     return DECODE_REQUEST;
 }
 
-/* Statistics by key prefix are not kept: switching them changes nothing, and there is nothing to dump. */
-static enum decode_status decode_stat_detail(struct span what, struct decoded *decoded)
+/* The detail's subcommand by how it begins; empty: none that memcached knows. */
+static struct span detail_group(struct span what)
 {
     if (span_starts_with(what, SPAN(" dump"))) {
-        return binary_reply(decoded, BINARY_OK, SPAN("detailed\0END\r\n\0"));
+        return SPAN("detail dump");
     }
-    bool is_known = span_starts_with(what, SPAN(" on")) || span_starts_with(what, SPAN(" off"));
-    return is_known ? binary_reply(decoded, BINARY_OK, SPAN("")) : binary_refuse(decoded, BINARY_NOT_FOUND);
+    if (span_starts_with(what, SPAN(" on"))) {
+        return SPAN("detail on");
+    }
+    return span_starts_with(what, SPAN(" off")) ? SPAN("detail off") : SPAN("");
 }
 
 /* memcached knows three groups by how they begin. */
@@ -165,9 +167,11 @@ static enum decode_status decode_stat(const struct binary_command *command, cons
     (void)limits;
     struct span group = frame->key;
     if (span_starts_with(group, SPAN("detail"))) {
-        return decode_stat_detail(span_skip(group, 6), decoded);
-    }
-    if (span_starts_with(group, SPAN("reset"))) {
+        group = detail_group(span_skip(group, 6));
+        if (group.size == 0) {
+            return binary_refuse(decoded, BINARY_NOT_FOUND);
+        }
+    } else if (span_starts_with(group, SPAN("reset"))) {
         group = span_of(group.data, 5);
     } else if (span_starts_with(group, SPAN("settings"))) {
         group = span_of(group.data, 8);

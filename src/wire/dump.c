@@ -45,3 +45,15 @@ void dump_append_mg(struct span key, struct buffer *output)
     }
     buffer_append(output, SPAN("\r\n"));
 }
+
+void dump_append_item(struct span key, size_t size, int64_t expiry, struct buffer *output)
+{
+    if (!fits_line(key)) {
+        return;
+    }
+    char facts[64];
+    int length = snprintf(facts, sizeof facts, " [%zu b; %" PRId64 " s]\r\n", size, expiry);
+    buffer_append(output, SPAN("ITEM "));
+    buffer_append(output, key);
+    buffer_append(output, span_of(facts, (size_t)length));
+}

@@ -29,4 +29,9 @@ void dump_append_meta(const struct dump_item *item, struct buffer *output);
 /* The request that a meta client fetches the item with: a key that no text line can hold is told in base64. */
 void dump_append_mg(struct span key, struct buffer *output);
 
+/* stats cachedump: ITEM key [size b; expiry s]. The expiry is in unix seconds, 0: never. Nothing for a key that no text line
+ * can hold. */
+#define DUMP_ITEM_MAX 320
+void dump_append_item(struct span key, size_t size, int64_t expiry, struct buffer *output);
+
 #endif

@@ -34,13 +34,13 @@ enum request_op {
     REQUEST_DEBUG,         /* meta: what is known of an item (me) */
     REQUEST_FLUSH_ALL,
     /* Executed on the server. */
-    REQUEST_STATS,     /* `text` is the group, empty for the general one */
+    REQUEST_STATS,     /* `text` is the group, empty for the general one, and what it is asked */
     REQUEST_AUTH,      /* `key` is the user, `value` the password */
     REQUEST_METADUMP,  /* lru_crawler metadump: all items, in parts (RESULT_PART) */
     REQUEST_MGDUMP,    /* the same as mg lines */
     REQUEST_WATCH,     /* `text` names the streams; result.number has them as bits of enum watch_stream (observe/watch.h) */
     REQUEST_REFRESH_CERTS,
-    REQUEST_SHUTDOWN,
+    REQUEST_SHUTDOWN,  /* `text`: empty or "graceful", which are the same here */
     REQUEST_OPS
 };
 

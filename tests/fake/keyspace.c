@@ -385,13 +385,18 @@ static bool walk_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t 
     return true;
 }
 
-static void read_facts(struct keyspace *keyspace, struct engine_facts *facts)
+static void shut_down(struct keyspace *keyspace)
+{
+    of(keyspace)->is_shut_down = true;
+}
+
+static void read_facts(struct keyspace *keyspace, int db, struct engine_facts *facts)
 {
     struct fake_keyspace *fake = of(keyspace);
     *facts = fake->facts;
     facts->keys = 0;
     for (size_t i = 0; i < FAKE_BUCKETS; i++)
-        for (struct fake_key *key = fake->databases[0][i]; key; key = key->next) facts->keys++;
+        for (struct fake_key *key = fake->databases[db][i]; key; key = key->next) facts->keys++;
 }
 
 static const struct keyspace_api fake_keyspace_api = {
@@ -408,6 +413,7 @@ static const struct keyspace_api fake_keyspace_api = {
     .flush = flush_db,
     .scan = scan_db,
     .walk = walk_db,
+    .shut_down = shut_down,
     .facts = read_facts,
 };
 

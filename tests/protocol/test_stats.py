@@ -228,12 +228,105 @@ def test_reset_starts_counting_anew(client):
 
 
 @pytest.mark.parametrize("request_line", ["stats nonsense", "stats noreply", "stats Settings", "stats detail",
-                                          "stats detail off", "stats detail dump", "stats detail x", "stats sizes",
+                                          "stats detail off", "stats detail x", "stats cachedump", "stats cachedump 1",
+                                          "stats cachedump 0 0", "stats cachedump 64 0", "stats cachedump 63 0",
+                                          "stats cachedump x 0", "stats cachedump 1 x", "stats cachedump -1 0", "stats sizes",
                                           "stats reset x", "stats  reset"])
 def test_groups_without_news_of_their_own_are_answered_like_memcached_answers_them(oracle, server, request_line):
     with oracle.connect() as theirs, server.connect() as ours:
         request = request_line.encode() + b"\r\n"
         assert ours.talk(request) == theirs.talk(request)
+
+
+def details(client):
+    client.send(b"stats detail dump\r\n")
+    return sorted(client.read_until(b"END\r\n").split(b"\r\n")[:-2])
+
+
+def test_detail_counts_by_prefix_while_it_is_on(client):
+    """The counts are memcached's for the same requests."""
+    client.ask(b"stats reset")
+    client.talk(b"get before:x\r\n")
+    assert client.ask(b"stats detail on") == b"OK"
+    assert client.stats("settings")["detail_enabled"] == "yes"
+    client.talk(b"set foo:bar 0 0 1\r\n1\r\nget foo:bar\r\nget foo:x foo:y\r\ndelete foo:x\r\ndelete foo:bar\r\n"
+                b"gets foo:bar\r\nadd foo:bar 0 0 1\r\n1\r\nadd foo:bar 0 0 1\r\n1\r\nincr foo:bar 1\r\n"
+                b"touch foo:bar 0\r\ngat 0 foo:bar\r\nset plain 0 0 1\r\n1\r\nget plain\r\nget :x\r\nget a:b:c\r\n"
+                b"incr foo:none 1\r\n")
+    expected = [b"PREFIX  get 1 hit 0 set 0 del 0", b"PREFIX a get 1 hit 0 set 0 del 0",
+                b"PREFIX foo get 5 hit 2 set 3 del 2"]
+    assert details(client) == expected
+    assert client.ask(b"stats detail off") == b"OK"
+    client.talk(b"get foo:bar\r\n")
+    assert details(client) == expected
+    assert client.stats("settings")["detail_enabled"] == "no"
+    assert client.ask(b"stats reset") == b"RESET"
+    assert details(client) == []
+
+
+def test_cachedump_lists_items(client):
+    client.talk(b"set a 0 0 3\r\nabc\r\nset b%c 0 1000 0\r\n\r\n")
+    client.send(b"stats cachedump 1 0\r\n")
+    items = client.read_until(b"END\r\n").split(b"\r\n")
+    assert len(items) >= 4
+    assert b"ITEM a [3 b; 0 s]" in items
+    other = [re.fullmatch(rb"ITEM b%c \[0 b; (\d+) s\]", item) for item in items]
+    assert any(match and 990 <= int(match[1]) - time.time() <= 1001 for match in other), items
+    assert client.talk(b"stats cachedump 1 1\r\n").count(b"ITEM") == 1
+
+
+@pytest.mark.diglot_only
+def test_a_cachedump_is_bounded(server, client):
+    resp = server.resp()
+    pipeline = resp.pipeline(transaction=False)
+    for i in range(20_000):
+        pipeline.set(f"{i:0250}", "x")
+    pipeline.execute()
+    assert 0 < len(client.talk(b"stats cachedump 1 0\r\n")) <= 2 << 20
+
+
+@pytest.mark.diglot_only
+def test_shutdown_is_not_for_everybody(start):
+    server = start()
+    with server.connect() as client:
+        for line in (b"shutdown", b"shutdown graceful", b"shutdown x"):
+            assert client.ask(line) == b"ERROR: shutdown not enabled"
+        server.resp().config_set("diglot.shutdown", "yes")
+        assert client.stats("settings")["shutdown_command"] == "yes"
+        assert client.ask(b"shutdown x") == b"CLIENT_ERROR invalid shutdown mode"
+        server.resp().config_set("diglot.shutdown", "no")
+        assert client.ask(b"shutdown") == b"ERROR: shutdown not enabled"
+
+
+@pytest.mark.diglot_only
+def test_diglot_stats_tells_the_same_over_resp(server, client):
+    resp = server.resp()
+    for group in ("settings", "sizes"):
+        flat = [text.decode() for text in resp.execute_command("DIGLOT.STATS", group)]
+        assert dict(zip(flat[::2], flat[1::2])) == client.stats(group)
+    flat = [text.decode() for text in resp.execute_command("DIGLOT.STATS")]
+    assert flat[::2] == list(client.stats())
+
+
+@pytest.mark.diglot_only
+@pytest.mark.parametrize("policy, evicts", [("noeviction", "off"), ("allkeys-lru", "on")])
+def test_settings_tell_whether_the_engine_evicts(start, policy, evicts):
+    server = start()
+    resp = server.resp()
+    resp.config_set("maxmemory", 100_000_000)
+    resp.config_set("maxmemory-policy", policy)
+    with server.connect() as client:
+        settings = client.stats("settings")
+    assert settings["evictions"] == evicts
+    assert settings["maxbytes"] == "100000000"
+
+
+def test_conns_tell_what_a_connection_is_at(connect):
+    client, idle = connect(), connect()
+    assert idle.ask(b"version")
+    states = {value for name, value in client.stats("conns").items() if name.endswith(":state")}
+    assert "conn_parse_cmd" in states
+    assert "conn_read" in states
 
 
 @pytest.mark.parametrize("group", ["", " settings", " items", " slabs", " sizes", " conns"])

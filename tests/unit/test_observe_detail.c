@@ -25,6 +25,10 @@ static void test_counts(void **state)
     detail_count_get(&table, SPAN("plain"), true);
     detail_count_get(&table, SPAN(""), true);
     expect(&table, SPAN(""));
+    detail_count_get(&table, SPAN("\0:"), true);
+    detail_count_get(&table, SPAN("a b:"), true);
+    detail_count_get(&table, SPAN("a\n:"), true);
+    expect(&table, SPAN(""));
     detail_count_get(&table, SPAN("foo:a:b"), true);
     detail_count_get(&table, SPAN("foo:"), false);
     detail_count_set(&table, SPAN("foo:c"));

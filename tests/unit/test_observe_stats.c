@@ -238,6 +238,18 @@ static void test_settings(void **state)
     expect(fixture, "flush_enabled", "no");
     expect(fixture, "idle_timeout", "60");
     expect(fixture, "lru_crawler", "no");
+    expect(fixture, "evictions", "off");
+    expect(fixture, "shutdown_command", "no");
+    expect(fixture, "detail_enabled", "no");
+    expect(fixture, "dump_enabled", "yes");
+    struct detail_table detail = {.is_on = true};
+    fixture->sources.detail = &detail;
+    fixture->facts.evicts = true;
+    atomic_store(&fixture->options.shutdown, true);
+    render(fixture, "settings");
+    expect(fixture, "evictions", "on");
+    expect(fixture, "shutdown_command", "yes");
+    expect(fixture, "detail_enabled", "yes");
 }
 
 static void test_addresses(void **state)
@@ -254,6 +266,20 @@ static void test_addresses(void **state)
     memset(fixture->options.bind, 'x', sizeof fixture->options.bind - 1);
     render(fixture, "settings");
     assert_int_equal(strlen(value_of(fixture, "inter")), OPTION_TEXT_MAX - 1);
+}
+
+/* What the engine counts starts at 0 again, and its own reset behind our back does no harm. */
+static void test_reset_of_facts(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->facts = (struct engine_facts){.keys = 17, .evicted_keys = 30, .expired_keys = 4};
+    stats_reset_facts(&fixture->sources, &fixture->facts);
+    fixture->facts.evicted_keys = 35;
+    fixture->facts.expired_keys = 2;
+    render(fixture, "");
+    expect(fixture, "evictions", "5");
+    expect(fixture, "reclaimed", "2");
+    expect(fixture, "curr_items", "17");
 }
 
 static void test_items(void **state)
@@ -290,6 +316,13 @@ static void test_conns(void **state)
     render(fixture, "conns");
     expect(fixture, "12:addr", "tcp:127.0.0.1:4711");
     expect(fixture, "12:secs_since_last_cmd", "2");
+    expect(fixture, "12:state", "conn_read");
+    static const char *const states[] = {"conn_read", "conn_parse_cmd", "conn_mwrite", "conn_watch"};
+    for (int i = 0; i < 4; i++) {
+        atomic_store(&entry.state, i);
+        render(fixture, "conns");
+        expect(fixture, "12:state", states[i]);
+    }
     client_list_remove(&fixture->clients, &entry);
 }
 
@@ -299,7 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_pairs),          TEST(test_groups),   TEST(test_words),     TEST(test_general_names),
         TEST(test_every_counter_is_told), TEST(test_general_values), TEST(test_clock_set_back), TEST(test_rusage),
-        TEST(test_settings),       TEST(test_addresses), TEST(test_items),    TEST(test_slabs_and_sizes),
+        TEST(test_settings),       TEST(test_addresses), TEST(test_reset_of_facts), TEST(test_items),    TEST(test_slabs_and_sizes),
         TEST(test_conns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
