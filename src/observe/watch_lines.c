@@ -4,7 +4,6 @@
 #include "base/uri.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* Longest name that is told whole, and what a line needs beside its encoding. */
@@ -16,15 +15,14 @@ struct line {
     char text[URI_SIZE_MAX(NAME_MAX_SIZE) + FIELDS_SIZE];
 };
 
-__attribute__((format(printf, 2, 3))) static void add(struct line *line, const char *format, ...)
+/* What was printed must have found room. */
+static void advance(struct line *line, int size)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(line->text + line->size, sizeof line->text - line->size, format, arguments);
-    va_end(arguments);
     CHECK(size >= 0 && (size_t)size < sizeof line->text - line->size);
     line->size += (size_t)size;
 }
+
+#define ADD(line, ...) advance(line, snprintf((line)->text + (line)->size, sizeof (line)->text - (line)->size, __VA_ARGS__))
 
 static void add_key(struct line *line, struct span key)
 {
@@ -35,7 +33,7 @@ static void add_key(struct line *line, struct span key)
 static void begin(struct line *line, const char *type, struct span key)
 {
     line->size = 0;
-    add(line, "type=%s key=", type);
+    ADD(line, "type=%s key=", type);
     add_key(line, key);
 }
 
@@ -48,7 +46,7 @@ void watch_tell_get(struct watch_hub *hub, struct span key, bool is_found, int d
 {
     struct line line;
     begin(&line, "item_get", key);
-    add(&line, " status=%s clsid=%d cfd=%d size=%zu", is_found ? "found" : "not_found", is_found ? 1 : 0, descriptor,
+    ADD(&line, " status=%s clsid=%d cfd=%d size=%zu", is_found ? "found" : "not_found", is_found ? 1 : 0, descriptor,
         is_found ? size : 0);
     publish(hub, WATCH_FETCHERS, &line);
 }
@@ -57,7 +55,7 @@ void watch_tell_store(struct watch_hub *hub, const struct watch_store *store)
 {
     struct line line;
     begin(&line, "item_store", store->key);
-    add(&line, " status=%s cmd=%s ttl=%" PRId64 " clsid=1 cfd=%d size=%zu", store->status, store->command, store->ttl,
+    ADD(&line, " status=%s cmd=%s ttl=%" PRId64 " clsid=1 cfd=%d size=%zu", store->status, store->command, store->ttl,
         store->descriptor, store->size);
     publish(hub, WATCH_MUTATIONS, &line);
 }
@@ -66,7 +64,7 @@ void watch_tell_delete(struct watch_hub *hub, struct span key, const char *comma
 {
     struct line line;
     begin(&line, "deleted", key);
-    add(&line, " cmd=%s clsid=1 size=%zu", command, size);
+    ADD(&line, " cmd=%s clsid=1 size=%zu", command, size);
     publish(hub, WATCH_DELETIONS, &line);
 }
 
@@ -74,7 +72,7 @@ void watch_tell_eviction(struct watch_hub *hub, struct span key)
 {
     struct line line;
     begin(&line, "eviction", key);
-    add(&line, " fetch=no ttl=-1 la=0 clsid=1 size=0");
+    ADD(&line, " fetch=no ttl=-1 la=0 clsid=1 size=0");
     publish(hub, WATCH_EVICTIONS, &line);
 }
 
@@ -106,10 +104,10 @@ void watch_tell_connection(struct watch_hub *hub, const char *address, const cha
 {
     struct line line = {0};
     struct address_parts parts = split_address(address);
-    add(&line, "type=%s rip=%.*s rport=%.*s transport=%.*s", reason != NULL ? "conn_close" : "conn_new",
+    ADD(&line, "type=%s rip=%.*s rport=%.*s transport=%.*s", reason != NULL ? "conn_close" : "conn_new",
         (int)parts.address.size, parts.address.data, (int)parts.port.size, parts.port.data, (int)parts.transport.size,
         parts.transport.data);
-    if (reason != NULL) add(&line, " reason=%s", reason);
-    add(&line, " cfd=%d", descriptor);
+    if (reason != NULL) ADD(&line, " reason=%s", reason);
+    ADD(&line, " cfd=%d", descriptor);
     publish(hub, WATCH_CONNEVENTS, &line);
 }

@@ -264,6 +264,7 @@ def test_detail_counts_by_prefix_while_it_is_on(client):
     assert details(client) == []
 
 
+@pytest.mark.diglot_only
 def test_cachedump_lists_items(client):
     client.talk(b"set a 0 0 3\r\nabc\r\nset b%c 0 1000 0\r\n\r\n")
     client.send(b"stats cachedump 1 0\r\n")

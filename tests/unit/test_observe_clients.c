@@ -38,6 +38,7 @@ static void test_clients_are_rendered_in_order(void **state)
     client_list_init(&list);
     struct client_entry one = entry_of(7, "tcp:127.0.0.1:1", 10000);
     struct client_entry two = entry_of(9, "tcp6:[::1]:2", 99000); /* its clock is ahead of the reader's */
+    atomic_init(&two.state, CLIENT_WRITES);
     client_list_add(&list, &one);
     client_list_add(&list, &two);
     client_list_render(&list, 12500, 10, &output);
@@ -45,9 +46,11 @@ static void test_clients_are_rendered_in_order(void **state)
     struct span pairs = buffer_content(&output);
     assert_pair(&pairs, "7:addr", "tcp:127.0.0.1:1");
     assert_pair(&pairs, "7:listen_addr", "tcp:127.0.0.1:11211");
+    assert_pair(&pairs, "7:state", "conn_read");
     assert_pair(&pairs, "7:secs_since_last_cmd", "2");
     assert_pair(&pairs, "9:addr", "tcp6:[::1]:2");
     assert_pair(&pairs, "9:listen_addr", "tcp:127.0.0.1:11211");
+    assert_pair(&pairs, "9:state", "conn_mwrite");
     assert_pair(&pairs, "9:secs_since_last_cmd", "0");
     assert_int_equal(pairs.size, 0);
 
@@ -81,7 +84,7 @@ static void test_rendering_is_bounded(void **state)
         assert_true(name.data[0] == '0' || name.data[0] == '2');
         count++;
     }
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 8);
     for (int i = 0; i < 5; i++) {
         if (i != 1) {
             client_list_remove(&list, &entries[i]);

@@ -62,6 +62,17 @@ static void execute_message(struct batch *batch, struct message *message)
     case REQUEST_SET:
         result->status = RESULT_STORED;
         break;
+    case REQUEST_METADUMP: /* three parts */
+        result->status = RESULT_PART;
+        result->number = (message->request.operand + 1) % 3;
+        result->value_offset = buffer_size(&batch->values);
+        result->value_size = 1;
+        buffer_append(&batch->values, span_of(&"abc"[message->request.operand], 1));
+        break;
+    case REQUEST_WATCH:
+        result->status = RESULT_OK;
+        result->number = WATCH_FETCHERS;
+        break;
     default:
         result->status = RESULT_NOT_FOUND;
     }
@@ -344,6 +355,79 @@ static void test_endless_get_line_closes(void **state)
     assert_true(talk->is_over);
 }
 
+/* The message comes back until it is done, and what stands behind it waits. */
+static void test_a_reply_in_parts(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "lru_crawler metadump all\r\nversion x\r\nset k 0 0 1\r\nx\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    assert_int_equal(talk->batch->count, 3);
+    const char *const outputs[] = {"a", "b", "c"};
+    for (int part = 0; part < 3; part++) {
+        assert_int_equal(talk->batch->encoded, 0);
+        buffer_reset(&talk->batch->values, 0);
+        execute(talk->batch, 1);
+        assert_true(session_encode(&talk->session, talk->batch, &talk->output, 1));
+        assert_output(talk, outputs[part]);
+    }
+    assert_int_equal(talk->batch->encoded, 1);
+    execute(talk->batch, UINT32_MAX);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_int_equal(talk->batch->encoded, 3);
+}
+
+static void test_nothing_stands_before_a_dump_or_watch(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "get k\r\nlru_crawler metadump all\r\nlru_crawler mgdump all\r\nwatch\r\nget k\r\n");
+    turn(talk);
+    assert_output(talk, "VALUE k 0 1\r\nk\r\nEND\r\nERROR cannot pipeline other commands before metadump\r\n"
+                        "ERROR cannot pipeline other commands before mgdump\r\n"
+                        "ERROR cannot pipeline other commands before watch\r\nVALUE k 0 1\r\nk\r\nEND\r\n");
+}
+
+static void test_a_watcher_is_listened_to_no_more(void **state)
+{
+    struct talk *talk = *state;
+    struct watch_hub hub;
+    struct mailbox box;
+    watch_hub_init(&hub);
+    assert_true(mailbox_init(&box, false));
+    talk->session.hub = &hub;
+    talk->session.bell = &box;
+    talk->session.owner = talk;
+    say(talk, "watch fetchers\r\nget k\r\n");
+    turn(talk);
+    assert_output(talk, "OK\r\n");
+    assert_non_null(talk->session.watcher);
+    say(talk, "get k\r\nget");
+    turn(talk);
+    assert_output(talk, "");
+    assert_int_equal(buffer_size(&talk->input), 0);
+    watcher_free(&hub, &talk->session.watcher);
+    mailbox_deinit(&box);
+    watch_hub_deinit(&hub);
+}
+
+/* Where there are too many watchers the connection goes on. */
+static void test_a_refused_watcher_goes_on(void **state)
+{
+    struct talk *talk = *state;
+    struct watch_hub hub;
+    struct mailbox box;
+    struct watcher *others[WATCHERS_MAX];
+    watch_hub_init(&hub);
+    assert_true(mailbox_init(&box, false));
+    for (size_t i = 0; i < WATCHERS_MAX; i++) others[i] = watcher_new(&hub, WATCH_FETCHERS, &box, talk);
+    talk->session.hub = &hub;
+    say(talk, "watch fetchers\r\nget k\r\n");
+    turn(talk);
+    assert_output(talk, "WATCHER_TOO_MANY log watcher limit reached\r\nVALUE k 0 1\r\nk\r\nEND\r\n");
+    for (size_t i = 0; i < WATCHERS_MAX; i++) watcher_free(&hub, &others[i]);
+    mailbox_deinit(&box);
+    watch_hub_deinit(&hub);
+}
+
 static void test_refused_values_are_counted_once(void **state)
 {
     struct talk *talk = *state;
@@ -420,6 +504,10 @@ int main(void)
         TALK_TEST(test_endless_line_closes),
         TALK_TEST(test_long_get_line_may_drip_in),
         TALK_TEST(test_endless_get_line_closes),
+        TALK_TEST(test_a_reply_in_parts),
+        TALK_TEST(test_nothing_stands_before_a_dump_or_watch),
+        TALK_TEST(test_a_watcher_is_listened_to_no_more),
+        TALK_TEST(test_a_refused_watcher_goes_on),
         TALK_TEST(test_refused_values_are_counted_once),
         TALK_TEST(test_first_byte_picks_the_binary_protocol),
         TALK_TEST(test_malformed_binary_request_closes_behind_its_reply),
