@@ -19,30 +19,53 @@
     NUMBER(db, "db", 0, 0, 1000000, false, false, "the engine's database that holds the items")                           \
     NUMBER(idle_timeout, "idle-timeout", 0, 0, 86400, true, false, "seconds after which a silent connection is closed; 0 never") \
     NUMBER(write_timeout, "write-timeout", 60, 1, 86400, true, false,                                                     \
-           "seconds after which a client that does not read its replies is dropped")
+           "seconds after which a client that does not read its replies is dropped")                                      \
+    NUMBER(tls_port, "tls-port", 0, 0, 65535, false, false,                                                               \
+           "TCP port of the memcached door with TLS, on the addresses of diglot.bind; 0 closes it")
 
 /* BOOLEAN(field, "name", default, is_live, "description") */
 #define OPTIONS_BOOLEAN(BOOLEAN)                                                                                          \
     BOOLEAN(flush_all, "flush-all", true, true, "whether flush_all may empty the database")                               \
     BOOLEAN(shutdown, "shutdown", false, true, "whether memcached clients may shut the server down")
 
-/* TEXT(field, "name", "default", "description"); never live */
+/* CHOICE(field, "name", "one|of|these", index of the default, is_live, "description"); the value is an index into the list */
+#define OPTIONS_CHOICE(CHOICE)                                                                                            \
+    CHOICE(tls_auth_clients, "tls-auth-clients", "engine|no|optional|yes", 0, true,                                       \
+           "whether TLS clients must show a certificate; engine: what the engine's tls-auth-clients says")                \
+    CHOICE(tls_min_version, "tls-min-version", "1.2|1.3", 0, true, "oldest TLS version that is spoken")
+
+/* TEXT(field, "name", "default", is_live, "description"); only the main thread reads those that are live */
 #define OPTIONS_TEXT(TEXT)                                                                                                \
-    TEXT(bind, "bind", "127.0.0.1 -::1", "addresses to listen on, separated by spaces; one behind a '-' may be missing")  \
-    TEXT(key_prefix, "key-prefix", "", "put before every memcached key to make the engine's key")
+    TEXT(bind, "bind", "127.0.0.1 -::1", false,                                                                           \
+         "addresses to listen on, separated by spaces; one behind a '-' may be missing")                                  \
+    TEXT(key_prefix, "key-prefix", "", false, "put before every memcached key to make the engine's key")                  \
+    TEXT(unixsocket, "unixsocket", "", false, "path of a unix socket to serve memcached clients on as well; empty: none") \
+    TEXT(unixsocketperm, "unixsocketperm", "700", false, "permissions of that socket, octal: 0 to 777")                   \
+    TEXT(tls_cert_file, "tls-cert-file", "", true,                                                                        \
+         "PEM file of the certificate and those that it rests on; empty: the engine's tls-cert-file")                     \
+    TEXT(tls_key_file, "tls-key-file", "", true, "PEM file of the certificate's key; empty: the engine's tls-key-file")   \
+    TEXT(tls_ca_cert_file, "tls-ca-cert-file", "", true,                                                                  \
+         "PEM file of those who may sign clients' certificates; empty: the engine's tls-ca-cert-file and tls-ca-cert-dir")
 
 #define OPTION_TEXT_MAX 1024
 #define OPTION_KEY_PREFIX_MAX 128
 
+/* The choices above, in their order. */
+enum tls_auth_clients { TLS_AUTH_ENGINE, TLS_AUTH_NO, TLS_AUTH_OPTIONAL, TLS_AUTH_YES };
+enum tls_min_version { TLS_MIN_1_2, TLS_MIN_1_3 };
+
 struct options {
 #define NUMBER(field, name, value, least, most, is_live, is_memory, description) _Atomic int64_t field;
 #define BOOLEAN(field, name, value, is_live, description) atomic_bool field;
-#define TEXT(field, name, value, description) char field[OPTION_TEXT_MAX];
+#define CHOICE(field, name, choices, value, is_live, description) atomic_int field;
+#define TEXT(field, name, value, is_live, description) char field[OPTION_TEXT_MAX];
     OPTIONS_NUMBER(NUMBER)
     OPTIONS_BOOLEAN(BOOLEAN)
+    OPTIONS_CHOICE(CHOICE)
     OPTIONS_TEXT(TEXT)
 #undef NUMBER
 #undef BOOLEAN
+#undef CHOICE
 #undef TEXT
 };
 
@@ -54,5 +77,8 @@ void options_init(struct options *options);
 
 /* NULL when the whole set makes sense, else one sentence that says what does not and how to mend it. */
 const char *options_refusal(const struct options *options);
+
+/* The permissions that diglot.unixsocketperm tells; options_refusal must have passed. */
+unsigned options_socket_mode(const struct options *options);
 
 #endif
