@@ -15,6 +15,8 @@ sanitize := $(sanitize_$(VARIANT))
 CFLAGS ?= -O2 -g
 flags = -std=gnu17 $(CFLAGS) -Wall -Wextra -Werror -fvisibility=hidden -fPIC -pthread -MMD -MP -Isrc $(sanitize)
 
+libraries := -lssl -lcrypto
+
 out := build$(filter-out /plain,/$(VARIANT))
 obj := build/obj$(filter-out /plain,/$(VARIANT))
 objects_of = $(patsubst %.c,$(obj)/%.o,$(1))
@@ -30,10 +32,10 @@ library := $(obj)/libdiglot.a
 unit_tests := $(unit_sources:%.c=$(out)/%)
 fuzz_targets := $(fuzz_sources:%.c=$(out)/%)
 
-build_packages := gcc make libc6-dev libxxhash-dev
+build_packages := gcc make libc6-dev libxxhash-dev libssl-dev
 run_packages := redis-server
 test_packages := clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-redis \
-	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools
+	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools openssl
 # The client libraries of Debian 12. scripts/fetch-clients gets the others.
 client_packages := libmemcached-dev php-cli php-memcached python3-django ruby ruby-dalli libcache-memcached-fast-perl \
 	golang-go golang-github-bradfitz-gomemcache-dev libspymemcached-java default-jdk-headless
@@ -97,7 +99,7 @@ fuzz-binaries: $(fuzz_targets)
 
 $(module): $(call objects_of,$(sources))
 	@mkdir -p $(@D)
-	$(CC) -shared $(flags) -Wl,-z,defs,-z,relro,-z,now -o $@.new $^ && mv $@.new $@
+	$(CC) -shared $(flags) -Wl,-z,defs,-z,relro,-z,now -o $@.new $^ $(libraries) && mv $@.new $@
 
 # Everything that knows nothing of the engine.
 $(library): $(call objects_of,$(filter-out $(engine_sources),$(sources)))
@@ -107,11 +109,11 @@ $(library): $(call objects_of,$(filter-out $(engine_sources),$(sources)))
 
 $(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(flags) -o $@ $^ -lcmocka
+	$(CC) $(flags) -o $@ $^ -lcmocka $(libraries)
 
 $(fuzz_targets): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(flags) -fsanitize=fuzzer -o $@ $^
+	$(CC) $(flags) -fsanitize=fuzzer -o $@ $^ $(libraries)
 
 $(out)/lg: bench/lg.c Makefile
 	@mkdir -p $(@D)
@@ -128,6 +130,8 @@ $(obj)/.compiler:
 	@command -v $(CC) >/dev/null || { echo "diglot: $(CC) is missing; 'make deps' installs it." >&2; exit 1; }
 	@echo '#include <xxhash.h>' | $(CC) -E -x c - >/dev/null 2>&1 || \
 		{ echo "diglot: the header xxhash.h is missing; 'make deps' installs it (Debian: libxxhash-dev)." >&2; exit 1; }
+	@echo '#include <openssl/ssl.h>' | $(CC) -E -x c - >/dev/null 2>&1 || \
+		{ echo "diglot: the header openssl/ssl.h is missing; 'make deps' installs it (Debian: libssl-dev)." >&2; exit 1; }
 	@touch $@
 
 -include $(shell find $(obj) -name '*.d' 2>/dev/null)

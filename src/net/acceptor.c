@@ -21,13 +21,13 @@
 static bool watch(struct acceptor *acceptor)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &acceptor->source};
-    return epoll_ctl(acceptor->set->epoll, EPOLL_CTL_ADD, acceptor->listener, &event) == 0;
+    return epoll_ctl(acceptor->epoll, EPOLL_CTL_ADD, acceptor->listener, &event) == 0;
 }
 
 static void pause_accepting(struct acceptor *acceptor)
 {
     if (!acceptor->is_paused) {
-        (void)epoll_ctl(acceptor->set->epoll, EPOLL_CTL_DEL, acceptor->listener, NULL);
+        (void)epoll_ctl(acceptor->epoll, EPOLL_CTL_DEL, acceptor->listener, NULL);
         acceptor->is_paused = true;
     }
 }
@@ -41,11 +41,10 @@ void acceptor_resume(struct acceptor *acceptor)
 
 static void refuse_connection(struct acceptor *acceptor, int descriptor)
 {
-    const struct span words = SPAN("ERROR Too many open connections\r\n");
-    (void)send(descriptor, words.data, words.size, MSG_NOSIGNAL);
+    (void)send(descriptor, acceptor->refusal.data, acceptor->refusal.size, MSG_NOSIGNAL);
     (void)shutdown(descriptor, SHUT_RDWR);
     (void)close(descriptor);
-    counter_add(acceptor->set->counters, COUNTER_REJECTED_CONNECTIONS, 1);
+    counter_add(acceptor->counters, COUNTER_REJECTED_CONNECTIONS, 1);
 }
 
 /* Takes a place below the bound; every connection gives its place back when it closes. */
@@ -70,7 +69,7 @@ static void set_tcp_options(int descriptor)
 /* Moves a connection out of the numbers that somebody else needs; where there is no room it stays. */
 static int lift_descriptor(const struct acceptor *acceptor, int descriptor)
 {
-    int lifted = acceptor->set->shared->descriptor_floor;
+    int lifted = acceptor->shared->descriptor_floor;
     if (descriptor >= lifted) return descriptor;
     lifted = fcntl(descriptor, F_DUPFD_CLOEXEC, lifted);
     if (lifted < 0) return descriptor;
@@ -82,7 +81,17 @@ static void deal_out(struct acceptor *acceptor, int descriptor, const char *addr
 {
     struct worker *peer = acceptor->peers[acceptor->next_peer];
     acceptor->next_peer = (acceptor->next_peer + 1) % acceptor->peer_count;
-    acceptor->admit(acceptor->worker, peer, connection_new(descriptor, address, acceptor->address));
+    acceptor->admit(acceptor->owner, peer, connection_new(descriptor, address, acceptor->address));
+}
+
+/* Clients of a unix socket have no address of their own: they are known by the door. */
+static void name_peer(const struct acceptor *acceptor, const struct sockaddr_storage *peer, socklen_t length,
+                      char address[CLIENT_ADDRESS_SIZE])
+{
+    if (peer->ss_family == AF_UNIX)
+        (void)snprintf(address, CLIENT_ADDRESS_SIZE, "%s", acceptor->address);
+    else
+        address_format(peer, length, address, CLIENT_ADDRESS_SIZE);
 }
 
 /* What accept4 says of a client that is gone again, not of the listener. */
@@ -103,12 +112,12 @@ static bool accept_connection(struct acceptor *acceptor)
         }
         return is_passing(errno);
     }
-    if (!take_place(acceptor->set->shared)) {
+    if (!take_place(acceptor->shared)) {
         refuse_connection(acceptor, descriptor);
         return true;
     }
     char address[CLIENT_ADDRESS_SIZE];
-    address_format(&peer, length, address, sizeof(address));
+    name_peer(acceptor, &peer, length, address);
     set_tcp_options(descriptor);
     deal_out(acceptor, lift_descriptor(acceptor, descriptor), address);
     return true;

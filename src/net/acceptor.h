@@ -1,5 +1,5 @@
-/* One listening socket in one worker's epoll set: accepts, holds the bound on connections, and deals what it has
- * accepted out to the workers in turn. The worker's thread. */
+/* One listening socket in the epoll set of its owner, a worker or the handshaker: accepts, holds the bound on
+ * connections, and deals what it has accepted out to the workers in turn. The owner's thread. */
 #ifndef DIGLOT_NET_ACCEPTOR_H
 #define DIGLOT_NET_ACCEPTOR_H
 
@@ -8,19 +8,22 @@
 
 struct acceptor {
     struct event_source source;
-    struct worker *worker;
-    struct connection_set *set; /* the worker's */
-    struct worker **peers;      /* those that serve what is accepted here, in turn */
+    void *owner;
+    int epoll;
+    struct worker_shared *shared;
+    struct counters *counters; /* the owner's */
+    struct span refusal;       /* what a connection too many is told before it is closed */
+    struct worker **peers;     /* those that serve what is accepted here, in turn */
     size_t peer_count;
     size_t next_peer;
-    /* Gives a connection that `worker` has accepted to `peer`. */
-    void (*admit)(struct worker *worker, struct worker *peer, struct connection *connection);
-    int listener; /* its owner closes it */
+    /* Gives a connection that the owner has accepted to `peer`. */
+    void (*admit)(void *owner, struct worker *peer, struct connection *connection);
+    int listener; /* whoever opened it closes it */
     bool is_paused;
     char address[LISTENER_ADDRESS_SIZE];
 };
 
-/* The struct must be zero but for worker, set and admit. False with errno set when the kernel refuses. */
+/* The struct must be zero but for owner, epoll, shared, counters, refusal and admit. False with errno set when the kernel refuses. */
 MUST_USE bool acceptor_init(struct acceptor *acceptor, int listener, const char *address, struct worker **peers,
                             size_t peer_count);
 void acceptor_deinit(struct acceptor *acceptor);

@@ -38,17 +38,10 @@ struct connection *connection_new(int descriptor, const char *address, const cha
     return connection;
 }
 
-static void close_socket(int descriptor)
-{
-    /* A forked child of the engine may hold a duplicate: closing alone would not tell the peer. */
-    (void)shutdown(descriptor, SHUT_RDWR);
-    (void)close(descriptor);
-}
-
 void connection_abandon(struct connection *connection, struct worker_shared *shared)
 {
     atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
-    close_socket(connection->descriptor);
+    transport_close(connection->descriptor, &connection->tls);
     free(connection);
 }
 
@@ -67,6 +60,11 @@ static void handle_event(struct event_source *source, uint32_t events)
     }
     /* After a failure the next write is the one that tells. */
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+        connection->is_writable = true;
+    }
+    if (connection->tls != NULL) {
+        /* Reading may have waited for room to write, and the reverse. */
+        connection->is_readable = true;
         connection->is_writable = true;
     }
     connection_advance(connection);
@@ -133,7 +131,7 @@ void connection_close(struct connection *connection)
 
     /* While a forked child holds a duplicate, closing does not end the registration. */
     (void)epoll_ctl(set->epoll, EPOLL_CTL_DEL, connection->descriptor, NULL);
-    close_socket(connection->descriptor);
+    transport_close(connection->descriptor, &connection->tls);
     connection->descriptor = -1;
 }
 
@@ -201,8 +199,9 @@ static void count_read(struct connection *connection, size_t size, size_t room)
     connection->active_us = set->now_us;
     atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
     counter_add(set->counters, COUNTER_BYTES_READ, size);
-    /* A short read has emptied the socket, and whatever comes now raises a new event; but the end already did. */
-    if (size < room && !connection->has_hung_up) {
+    /* A short read has emptied the socket, and whatever comes now raises a new event; but the end already did. TLS may
+     * hold more. */
+    if (size < room && !connection->has_hung_up && connection->tls == NULL) {
         connection->is_readable = false;
     }
 }
@@ -214,7 +213,8 @@ static enum step read_input(struct connection *connection)
     }
     make_room(connection);
     size_t room = buffer_room(&connection->input);
-    ssize_t size = recv(connection->descriptor, connection->input.data + connection->input.end, room, 0);
+    char *end = connection->input.data + connection->input.end;
+    ssize_t size = transport_receive(connection->descriptor, connection->tls, end, room);
     if (size > 0) {
         count_read(connection, (size_t)size, room);
         return STEP_NEXT;
@@ -296,10 +296,10 @@ static bool write_output(struct connection *connection)
     if (size == 0 || !connection->is_writable) {
         return true;
     }
-    ssize_t sent = send(connection->descriptor, buffer_content(&connection->output).data, size, MSG_NOSIGNAL);
+    ssize_t sent = transport_send(connection->descriptor, connection->tls, buffer_content(&connection->output));
     if (sent >= 0) {
         count_written(connection, (size_t)sent);
-        connection->is_writable = (size_t)sent == size;
+        connection->is_writable = (size_t)sent == size || connection->tls != NULL; /* TLS takes a part at a time */
         return true;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -321,15 +321,18 @@ static enum step take_step(struct connection *connection)
         return STEP_CLOSE;
     }
     size_t pending = buffer_size(&connection->output);
+    if (pending > 0 && connection->is_writable) {
+        return STEP_NEXT;
+    }
     if (pending >= OUTPUT_LIMIT) {
-        return connection->is_writable ? STEP_NEXT : STEP_WAIT;
+        return STEP_WAIT;
     }
     const struct batch *batch = connection->batch;
     if (batch != NULL && batch->encoded < batch->count) {
         return batch_is_due(batch) ? STEP_NEXT : submit_batch(connection);
     }
     if (connection->is_closing) {
-        return pending == 0 ? STEP_CLOSE : connection->is_writable ? STEP_NEXT : STEP_WAIT;
+        return pending == 0 ? STEP_CLOSE : STEP_WAIT;
     }
     if (take_watched(connection)) {
         return STEP_NEXT;

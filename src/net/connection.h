@@ -12,6 +12,7 @@
 #include "net/event.h"
 #include "net/pool.h"
 #include "net/ring.h"
+#include "net/transport.h"
 #include "net/worker.h"
 #include "session/session.h"
 
@@ -40,6 +41,7 @@ struct connection {
     struct ring ready; /* in the ready ring */
     struct client_entry client;
     int descriptor;     /* -1 once closed */
+    struct ssl_st *tls; /* NULL: the bytes travel in the clear */
     bool is_readable;   /* a read may yield something */
     bool is_writable;   /* a write may be taken */
     bool has_hung_up;   /* the peer sends nothing more: the end must still be read */
@@ -56,7 +58,8 @@ struct connection {
     struct batch *batch;  /* NULL while idle */
 };
 
-/* A connection on a connected non-blocking socket, which it owns. It counts in shared->connections already. */
+/* A connection on a connected non-blocking socket, which it owns, in the clear unless whoever makes it sets `tls`, which
+ * it then owns, too. It counts in shared->connections already. */
 struct connection *connection_new(int descriptor, const char *address, const char *listening);
 
 /* Closes and frees a connection that was never opened; any thread that owns it. */

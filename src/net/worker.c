@@ -1,16 +1,13 @@
 /* A turn of a worker: wait for events, hand each to the handler of its source, let those connections go on that gave way
  * in the turn before, and free what was closed. */
-#define _GNU_SOURCE 1 /* pthread_setname_np */
-
 #include "net/worker.h"
 
 #include "base/clock.h"
 #include "net/acceptor.h"
 #include "net/connection.h"
+#include "net/thread.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -88,13 +85,19 @@ static void deliver_watched(struct event_source *source, uint32_t events)
     }
 }
 
-static void admit(struct worker *worker, struct worker *peer, struct connection *connection)
+static void admit(void *owner, struct worker *peer, struct connection *connection)
 {
+    struct worker *worker = owner;
     if (peer == worker) {
         connection_open(connection, &worker->set);
     } else {
-        mailbox_post(&peer->newcomers, &connection->mail);
+        worker_admit(peer, connection);
     }
+}
+
+void worker_admit(struct worker *worker, struct connection *connection)
+{
+    mailbox_post(&worker->newcomers, &connection->mail);
 }
 
 static bool watch_bell(struct worker *worker, struct bell *bell, const struct mailbox *box,
@@ -217,7 +220,12 @@ bool worker_listen(struct worker *worker, int listener, const char *address, str
         return false;
     }
     struct acceptor *acceptor = &worker->acceptors[worker->acceptor_count];
-    *acceptor = (struct acceptor){.worker = worker, .set = &worker->set, .admit = admit};
+    *acceptor = (struct acceptor){.owner = worker,
+                                  .epoll = worker->set.epoll,
+                                  .shared = worker->set.shared,
+                                  .counters = worker->set.counters,
+                                  .refusal = SPAN("ERROR Too many open connections\r\n"),
+                                  .admit = admit};
     if (!acceptor_init(acceptor, listener, address, peers, peer_count)) {
         return false;
     }
@@ -306,31 +314,14 @@ static void *run_thread(void *argument)
     return NULL;
 }
 
-static void name_thread(struct worker *worker)
-{
-    char name[16];
-    unsigned number = atomic_fetch_add_explicit(&worker->set.shared->threads, 1, memory_order_relaxed);
-    (void)snprintf(name, sizeof(name), "diglot-io-%u", number % 100000);
-    (void)pthread_setname_np(worker->thread, name);
-}
-
 bool worker_start_thread(struct worker *worker)
 {
     atomic_store_explicit(&worker->is_stopping, false, memory_order_relaxed);
-    /* The thread inherits the mask of the one that makes it. Signals are the engine's. */
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&worker->thread, NULL, run_thread, worker);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure != 0) {
-        errno = failure;
-        return false;
-    }
-    worker->has_thread = true;
-    name_thread(worker);
-    return true;
+    char name[16];
+    unsigned number = atomic_fetch_add_explicit(&worker->set.shared->threads, 1, memory_order_relaxed);
+    (void)snprintf(name, sizeof(name), "diglot-io-%u", number % 100000);
+    worker->has_thread = thread_start(&worker->thread, name, run_thread, worker);
+    return worker->has_thread;
 }
 
 void worker_stop_thread(struct worker *worker)

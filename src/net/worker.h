@@ -11,6 +11,7 @@
 #include "observe/watch.h"
 
 struct worker;
+struct connection;
 
 /* What all workers of one server share; outlives them. */
 struct worker_shared {
@@ -37,6 +38,9 @@ int worker_descriptor(const struct worker *worker);
 /* Accepts on this listening socket, which stays the caller's, and deals the connections out to `peers` in turn (itself
  * among them). Before the worker is turned. */
 MUST_USE bool worker_listen(struct worker *worker, int listener, const char *address, struct worker **peers, size_t peer_count);
+
+/* Hands over a connection that has been accepted elsewhere and wakes the worker to open it. Any thread; takes ownership. */
+void worker_admit(struct worker *worker, struct connection *connection);
 
 /* One turn: waits up to `timeout_ms` (-1 forever, 0 not at all) for events and handles them. */
 void worker_poll(struct worker *worker, int timeout_ms);
