@@ -7,7 +7,10 @@
 #include "engine/config.h"
 #include "engine/descriptors.h"
 #include "engine/engine.h"
+#include "net/handshaker.h"
 #include "net/listener.h"
+#include "net/tls_context.h"
+#include "net/unix_listener.h"
 #include "net/worker.h"
 #include "observe/stats.h"
 
@@ -18,15 +21,20 @@
 #define MODULE_VERSION 1
 
 struct diglot {
+    RedisModuleCtx *ctx; /* for calls outside of events and commands */
     struct options options;
     struct config_texts *config;
-    struct counter_board board; /* set 0: the main thread; the others: the workers */
+    struct counter_board board; /* set 0: the main thread; then the workers; the last: the handshaker */
     struct client_list clients;
     struct watch_hub watch;
     struct detail_table detail;
     struct stats_sources stats;
+    struct tls_settings tls_settings; /* in force */
     struct engine engine;
     struct listener_set listeners;
+    struct listener_set tls_listeners;
+    struct unix_listener unix_listener;
+    struct handshaker *handshaker; /* NULL without diglot.tls-port */
     struct worker_shared shared;
     struct worker **workers;
     size_t worker_count;
@@ -110,7 +118,7 @@ static void set_up_observation(struct diglot *diglot)
 {
     size_t threads = (size_t)option_get(&diglot->options, io_threads);
     diglot->worker_count = threads > 0 ? threads : 1;
-    counter_board_init(&diglot->board, diglot->worker_count + 1);
+    counter_board_init(&diglot->board, diglot->worker_count + 2);
     client_list_init(&diglot->clients);
     watch_hub_init(&diglot->watch);
     diglot->stats = (struct stats_sources){
@@ -140,7 +148,8 @@ static int count_databases(RedisModuleCtx *ctx)
     return count;
 }
 
-static void stop_threads(void *owner);
+static void on_shutdown(void *owner);
+static bool reload_tls(void *owner, char error[TLS_ERROR_SIZE]);
 
 static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
 {
@@ -172,7 +181,8 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
 
     engine->owner = diglot;
     engine->on_turn = on_turn;
-    engine->on_shutdown = stop_threads;
+    engine->on_shutdown = on_shutdown;
+    engine->reload_tls = reload_tls;
 }
 
 static void tear_down_commands(struct diglot *diglot)
@@ -194,11 +204,23 @@ static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
 
 static bool set_up_listeners(struct diglot *diglot, RedisModuleCtx *ctx)
 {
+    const struct options *options = &diglot->options;
     char error[LISTENER_ERROR_SIZE];
-    uint16_t port = (uint16_t)option_get(&diglot->options, port);
-    struct span bind = span_of(diglot->options.bind, strlen(diglot->options.bind));
-    if (port == 0 || listener_set_open(&diglot->listeners, bind, port, error)) return true;
-    return refuse(ctx, error);
+    uint16_t port = (uint16_t)option_get(options, port);
+    uint16_t tls_port = (uint16_t)option_get(options, tls_port);
+    struct span bind = span_of(options->bind, strlen(options->bind));
+    bool is_open = (port == 0 || listener_set_open(&diglot->listeners, bind, port, error)) &&
+                   (tls_port == 0 || listener_set_open(&diglot->tls_listeners, bind, tls_port, error)) &&
+                   (*options->unixsocket == '\0' || unix_listener_open(&diglot->unix_listener, options->unixsocket,
+                                                                       options_socket_mode(options), error));
+    return is_open || refuse(ctx, error);
+}
+
+static void tear_down_listeners(struct diglot *diglot)
+{
+    listener_set_close(&diglot->listeners);
+    listener_set_close(&diglot->tls_listeners);
+    unix_listener_close(&diglot->unix_listener);
 }
 
 /* A forked child of the engine (a snapshot) that outlives a killed server must not hold its door: the next one could not
@@ -208,7 +230,15 @@ static void close_door_in_child(void)
     struct engine *engine = engine_instance();
     if (!engine) return;
     const struct diglot *diglot = engine->owner;
-    for (size_t i = 0; i < diglot->listeners.count; i++) (void)close(diglot->listeners.listeners[i].descriptor);
+    const struct listener_set *sets[] = {&diglot->listeners, &diglot->tls_listeners};
+    for (size_t set = 0; set < sizeof sets / sizeof *sets; set++)
+        for (size_t i = 0; i < sets[set]->count; i++) (void)close(sets[set]->listeners[i].descriptor);
+    if (diglot->unix_listener.is_open) (void)close(diglot->unix_listener.listener.descriptor);
+}
+
+static bool listen_in_clear(struct diglot *diglot, const struct listener *listener)
+{
+    return worker_listen(diglot->workers[0], listener->descriptor, listener->address, diglot->workers, diglot->worker_count);
 }
 
 static bool make_workers(struct diglot *diglot, int descriptor_floor)
@@ -225,13 +255,9 @@ static bool make_workers(struct diglot *diglot, int descriptor_floor)
         diglot->workers[i] = worker_new(&diglot->shared, &diglot->board.sets[i + 1], uses_threads(diglot));
         if (!diglot->workers[i]) return false;
     }
-    for (size_t i = 0; i < diglot->listeners.count; i++) {
-        const struct listener *listener = &diglot->listeners.listeners[i];
-        if (!worker_listen(diglot->workers[0], listener->descriptor, listener->address, diglot->workers,
-                           diglot->worker_count))
-            return false;
-    }
-    return true;
+    for (size_t i = 0; i < diglot->listeners.count; i++)
+        if (!listen_in_clear(diglot, &diglot->listeners.listeners[i])) return false;
+    return !diglot->unix_listener.is_open || listen_in_clear(diglot, &diglot->unix_listener.listener);
 }
 
 static bool set_up_workers(struct diglot *diglot, RedisModuleCtx *ctx)
@@ -241,8 +267,55 @@ static bool set_up_workers(struct diglot *diglot, RedisModuleCtx *ctx)
     return refuse(ctx, "cannot make an epoll descriptor: raise the limit of open files (ulimit -n)");
 }
 
+/* The settings are the statistics' from here on. NULL with a sentence when they cannot be used, and nothing has changed. */
+static struct ssl_ctx_st *make_tls_context(struct diglot *diglot, char error[TLS_ERROR_SIZE])
+{
+    struct tls_settings settings;
+    engine_read_tls_settings(diglot->ctx, &diglot->options, &settings);
+    struct ssl_ctx_st *context = tls_context_new(&settings, error);
+    if (!context) return NULL;
+    diglot->tls_settings = settings;
+    diglot->stats.tls = &diglot->tls_settings;
+    diglot->stats.tls_refreshed_ms = clock_wall_ms();
+    return context;
+}
+
+static bool reload_tls(void *owner, char error[TLS_ERROR_SIZE])
+{
+    struct diglot *diglot = owner;
+    error[0] = '\0';
+    if (!diglot->handshaker) return true;
+    struct ssl_ctx_st *context = make_tls_context(diglot, error);
+    if (context) handshaker_set_context(diglot->handshaker, context);
+    return context != NULL;
+}
+
+static bool listen_with_tls(struct diglot *diglot)
+{
+    for (size_t i = 0; i < diglot->tls_listeners.count; i++) {
+        const struct listener *listener = &diglot->tls_listeners.listeners[i];
+        if (!handshaker_listen(diglot->handshaker, listener->descriptor, listener->address, diglot->workers,
+                               diglot->worker_count))
+            return false;
+    }
+    return true;
+}
+
+static bool set_up_tls(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    if (option_get(&diglot->options, tls_port) == 0) return true;
+    char error[TLS_ERROR_SIZE];
+    struct ssl_ctx_st *context = make_tls_context(diglot, error);
+    if (!context) return refuse(ctx, error);
+    diglot->handshaker = handshaker_new(&diglot->shared, &diglot->board.sets[diglot->worker_count + 1], context);
+    if (diglot->handshaker && listen_with_tls(diglot)) return true;
+    return refuse(ctx, "cannot make an epoll descriptor: raise the limit of open files (ulimit -n)");
+}
+
 static bool start_threads(struct diglot *diglot, RedisModuleCtx *ctx)
 {
+    if (diglot->handshaker && !handshaker_start_thread(diglot->handshaker))
+        return refuse(ctx, "cannot start a thread: raise the limit of processes (ulimit -u)");
     if (!uses_threads(diglot)) return true;
     for (; diglot->thread_count < diglot->worker_count; diglot->thread_count++)
         if (!worker_start_thread(diglot->workers[diglot->thread_count]))
@@ -250,10 +323,18 @@ static bool start_threads(struct diglot *diglot, RedisModuleCtx *ctx)
     return true;
 }
 
-static void stop_threads(void *owner)
+static void stop_threads(struct diglot *diglot)
+{
+    if (diglot->handshaker) handshaker_stop_thread(diglot->handshaker);
+    while (diglot->thread_count > 0) worker_stop_thread(diglot->workers[--diglot->thread_count]);
+}
+
+/* The engine exits without unloading us. */
+static void on_shutdown(void *owner)
 {
     struct diglot *diglot = owner;
-    while (diglot->thread_count > 0) worker_stop_thread(diglot->workers[--diglot->thread_count]);
+    stop_threads(diglot);
+    unix_listener_remove_file(&diglot->unix_listener);
 }
 
 static void tear_down_workers(struct diglot *diglot)
@@ -281,7 +362,7 @@ static bool diglot_start(struct diglot *diglot, RedisModuleCtx *ctx)
     set_up_observation(diglot);
     set_up_commands(diglot, ctx);
     return set_up_executor(diglot, ctx) && set_up_listeners(diglot, ctx) && set_up_workers(diglot, ctx) &&
-           meet_engine(diglot, ctx) && start_threads(diglot, ctx);
+           set_up_tls(diglot, ctx) && meet_engine(diglot, ctx) && start_threads(diglot, ctx);
 }
 
 /* Takes down what is up; a part that is not up has nothing to take down. */
@@ -293,20 +374,26 @@ static void diglot_stop(struct diglot **diglot_at)
     leave_loop(diglot);
     if (diglot->config && diglot->board.sets) {
         executor_deinit(&diglot->engine.executor);
+        handshaker_free(&diglot->handshaker);
         tear_down_workers(diglot);
-        listener_set_close(&diglot->listeners);
+        tear_down_listeners(diglot);
         tear_down_commands(diglot);
         tear_down_observation(diglot);
     }
     config_free(&diglot->config);
+    api.FreeThreadSafeContext(diglot->ctx);
     free(diglot);
     *diglot_at = NULL;
 }
 
 static void announce(const struct diglot *diglot, RedisModuleCtx *ctx)
 {
+    const char *const sentence = "memcached clients are served on %s%s";
     for (size_t i = 0; i < diglot->listeners.count; i++)
-        api.Log(ctx, "notice", "memcached clients are served on %s", diglot->listeners.listeners[i].address);
+        api.Log(ctx, "notice", sentence, diglot->listeners.listeners[i].address, "");
+    for (size_t i = 0; i < diglot->tls_listeners.count; i++)
+        api.Log(ctx, "notice", sentence, diglot->tls_listeners.listeners[i].address, " with TLS");
+    if (diglot->unix_listener.is_open) api.Log(ctx, "notice", sentence, diglot->unix_listener.listener.address, "");
 }
 
 #define EXPORT __attribute__((visibility("default")))
@@ -332,6 +419,7 @@ EXPORT int RedisModule_OnLoad(RedisModuleCtx *ctx, void **argv, int argc)
     api.SetModuleOptions(ctx, API_OPTION_IO_ERRORS | API_OPTION_NO_IMPLICIT_SIGNAL | API_OPTION_REPL_ASYNC_LOAD |
                                   API_OPTION_ATOMIC_SLOT_MIGRATION);
     struct diglot *diglot = check_calloc(1, sizeof *diglot);
+    diglot->ctx = api.GetDetachedThreadSafeContext(ctx);
     if (!diglot_start(diglot, ctx)) {
         diglot_stop(&diglot);
         return API_ERR;

@@ -70,6 +70,7 @@ enum api_event_id {
     API_EVENT_SWAPDB = 11,
     API_EVENT_ASYNC_LOAD = 14,
     API_EVENT_LOOP = 15,
+    API_EVENT_CONFIG = 16,
 };
 
 enum { API_ROLE_NOW_PRIMARY = 0, API_ROLE_NOW_REPLICA = 1 };
@@ -89,6 +90,13 @@ struct api_swap_info {
     uint64_t version;
     int32_t first;
     int32_t second;
+};
+
+/* What API_EVENT_CONFIG brings: the names of one CONFIG SET that has succeeded, those that kept their value included. */
+struct api_config_info {
+    uint64_t version;
+    uint32_t count;
+    const char **names;
 };
 
 enum { API_LOOP_READABLE = 1 };
@@ -126,7 +134,7 @@ typedef int api_get_boolean(const char *name, void *user_data);
 typedef int api_set_boolean(const char *name, int value, void *user_data, RedisModuleString **error);
 typedef RedisModuleString *api_get_text(const char *name, void *user_data);
 typedef int api_set_text(const char *name, RedisModuleString *value, void *user_data, RedisModuleString **error);
-typedef int api_apply(RedisModuleCtx *ctx, void *user_data, RedisModuleString **error);
+typedef int api_apply(RedisModuleCtx *not_for_calls, void *user_data, RedisModuleString **error);
 typedef void api_on_timer(RedisModuleCtx *ctx, void *user_data);
 typedef void api_on_job(RedisModuleCtx *ctx, void *user_data);
 typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
@@ -141,6 +149,9 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     /* Any thread; a NULL context is allowed. */                                                                          \
     FUNCTION(void, Log, (RedisModuleCtx *, const char *level, const char *format, ...))                                   \
     FUNCTION(int, GetContextFlags, (RedisModuleCtx *))                                                                    \
+    /* A context that lasts; for calls from callbacks that are given one without a module, as api_apply is by Redis 7.0. */ \
+    FUNCTION(RedisModuleCtx *, GetDetachedThreadSafeContext, (RedisModuleCtx *))                                          \
+    FUNCTION(void, FreeThreadSafeContext, (RedisModuleCtx *))                                                             \
     /* Any thread; the string is freed with FreeString when the context is NULL. */                                       \
     FUNCTION(RedisModuleString *, CreateString, (RedisModuleCtx *, const char *, size_t))                                 \
     FUNCTION(void, FreeString, (RedisModuleCtx *, RedisModuleString *))                                                   \
@@ -209,6 +220,10 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
                                           api_get_number *, api_set_number *, api_apply *, void *))                       \
     FUNCTION(int, RegisterBoolConfig, (RedisModuleCtx *, const char *, int, unsigned, api_get_boolean *,                  \
                                        api_set_boolean *, api_apply *, void *))                                           \
+    /* Copies the names. */                                                                                               \
+    FUNCTION(int, RegisterEnumConfig, (RedisModuleCtx *, const char *, int, unsigned, const char **names,                 \
+                                       const int *values, int count, api_get_boolean *, api_set_boolean *, api_apply *,   \
+                                       void *))                                                                           \
     FUNCTION(int, RegisterStringConfig, (RedisModuleCtx *, const char *, const char *, unsigned, api_get_text *,          \
                                          api_set_text *, api_apply *, void *))                                            \
     FUNCTION(int, LoadConfigs, (RedisModuleCtx *))                                                                        \

@@ -1,13 +1,16 @@
 #include "engine/config.h"
 
 #include "base/check.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define CHOICES_MAX 8
+
 enum text_index {
-#define TEXT(field, name, value, description) TEXT_##field,
+#define TEXT(field, name, value, is_live, description) TEXT_##field,
     OPTIONS_TEXT(TEXT)
 #undef TEXT
     TEXTS
@@ -76,6 +79,36 @@ static int set_text(const char *name, RedisModuleString *value, void *user_data,
     return API_OK;
 }
 
+static int get_choice(const char *name, void *user_data)
+{
+    (void)name;
+    return atomic_load((atomic_int *)user_data);
+}
+
+static int set_choice(const char *name, int value, void *user_data, RedisModuleString **error)
+{
+    (void)name, (void)error;
+    atomic_store((atomic_int *)user_data, value);
+    return API_OK;
+}
+
+/* The engine has set all options of one CONFIG SET; it takes them back when we refuse. Before the program runs there is
+ * nothing to be told. */
+static int apply_tls(RedisModuleCtx *not_for_calls, void *user_data, RedisModuleString **error)
+{
+    (void)not_for_calls, (void)user_data;
+    const struct engine *engine = engine_instance();
+    char sentence[TLS_ERROR_SIZE];
+    if (!engine || engine->reload_tls(engine->owner, sentence)) return API_OK;
+    *error = api.CreateString(NULL, sentence, strlen(sentence));
+    return API_ERR;
+}
+
+static api_apply *apply_of(const char *name)
+{
+    return strncmp(name, "tls-", 4) == 0 ? apply_tls : NULL;
+}
+
 static unsigned flags_of(bool is_live, bool is_memory)
 {
     return (is_live ? API_CONFIG_DEFAULT : API_CONFIG_IMMUTABLE) | (is_memory ? API_CONFIG_MEMORY : API_CONFIG_DEFAULT);
@@ -97,13 +130,42 @@ static bool register_numbers(RedisModuleCtx *ctx, struct options *options)
     return is_ok;
 }
 
+/* `choices` are the names, separated by '|'; each one's value is its place. The engine copies them. */
+static bool register_choice(RedisModuleCtx *ctx, const char *name, const char *choices, int value, bool is_live,
+                            atomic_int *field)
+{
+    char words[64];
+    const char *names[CHOICES_MAX];
+    int values[CHOICES_MAX];
+    int count = 0;
+    (void)snprintf(words, sizeof words, "%s", choices);
+    for (char *next = words; next;) {
+        CHECK(count < CHOICES_MAX);
+        names[count] = strsep(&next, "|");
+        values[count] = count;
+        count++;
+    }
+    return api.RegisterEnumConfig(ctx, name, value, flags_of(is_live, false), names, values, count, get_choice, set_choice,
+                                  apply_of(name), field) == API_OK;
+}
+
+static bool register_choices(RedisModuleCtx *ctx, struct options *options)
+{
+    bool is_ok = true;
+#define CHOICE(field, name, choices, value, is_live, description) \
+    is_ok &= register_choice(ctx, name, choices, value, is_live, &options->field);
+    OPTIONS_CHOICE(CHOICE)
+#undef CHOICE
+    return is_ok;
+}
+
 static bool register_texts(RedisModuleCtx *ctx, struct options *options, struct config_texts *texts)
 {
     bool is_ok = true;
-#define TEXT(name_of_field, name, value, description)                                                             \
+#define TEXT(name_of_field, name, value, is_live, description)                                                    \
     texts->options[TEXT_##name_of_field] = (struct text_option){options->name_of_field, OPTION_TEXT_MAX - 1, NULL}; \
-    is_ok &= api.RegisterStringConfig(ctx, name, value, flags_of(false, false), get_text, set_text, NULL,         \
-                                      &texts->options[TEXT_##name_of_field]) == API_OK;
+    is_ok &= api.RegisterStringConfig(ctx, name, value, flags_of(is_live, false), get_text, set_text,             \
+                                      apply_of(name), &texts->options[TEXT_##name_of_field]) == API_OK;
     OPTIONS_TEXT(TEXT)
 #undef TEXT
     texts->options[TEXT_key_prefix].longest = OPTION_KEY_PREFIX_MAX;
@@ -113,7 +175,8 @@ static bool register_texts(RedisModuleCtx *ctx, struct options *options, struct 
 struct config_texts *config_load(RedisModuleCtx *ctx, struct options *options)
 {
     struct config_texts *texts = check_calloc(1, sizeof *texts);
-    if (register_numbers(ctx, options) && register_texts(ctx, options, texts) && api.LoadConfigs(ctx) == API_OK)
+    if (register_numbers(ctx, options) && register_choices(ctx, options) && register_texts(ctx, options, texts) &&
+        api.LoadConfigs(ctx) == API_OK)
         return texts;
     api.Log(ctx, "warning", "a diglot option has a value that it does not take: see the line above and correct it");
     config_free(&texts);

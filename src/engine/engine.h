@@ -3,6 +3,7 @@
 #ifndef DIGLOT_ENGINE_ENGINE_H
 #define DIGLOT_ENGINE_ENGINE_H
 
+#include "config/tls_settings.h"
 #include "engine/executor.h"
 #include "engine/relocations.h"
 #include "engine/settling.h"
@@ -27,6 +28,9 @@ struct engine {
     /* Set by module.c. */
     void (*on_turn)(void *owner);     /* once in each turn of the engine's loop, and at least 10 times a second */
     void (*on_shutdown)(void *owner); /* stops what must not outlive the engine's loop */
+    /* Reads the TLS settings and their files anew, for the handshakes from here on; true when there is no TLS door. False
+     * with one sentence in `error`, and what was in force stays. */
+    bool (*reload_tls)(void *owner, char error[TLS_ERROR_SIZE]);
     void *owner;
 };
 
@@ -38,6 +42,8 @@ void engine_set_instance(struct engine *engine);
 MUST_USE bool engine_subscribe(RedisModuleCtx *ctx);
 /* commands.c: DIGLOT.GET, DIGLOT.SET and DIGLOT.STATS. */
 MUST_USE bool engine_create_commands(RedisModuleCtx *ctx);
+/* tls_settings.c: the options, and where they are not set what the engine's own TLS door works with. */
+void engine_read_tls_settings(RedisModuleCtx *ctx, const struct options *options, struct tls_settings *settings);
 /* info.c: INFO diglot. */
 MUST_USE bool engine_register_info(RedisModuleCtx *ctx);
 

@@ -201,6 +201,24 @@ static void on_modules(RedisModuleCtx *ctx, struct api_event event, uint64_t sub
     if (engine) engine->keyspace.has_met_modules = false;
 }
 
+static bool is_tls_option(const char *name)
+{
+    return strncmp(name, "tls-", 4) == 0 || strncmp(name, "diglot.tls-", 11) == 0;
+}
+
+/* Setting a file's name again, ours or the engine's, is how an operator says that the file has changed. The engine tells
+ * us here even where the value is the same, which it does not apply. */
+static void on_config(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)event, (void)subevent;
+    const struct engine *engine = engine_instance();
+    const struct api_config_info *info = data;
+    bool is_tls = false;
+    for (uint32_t i = 0; i < info->count; i++) is_tls |= is_tls_option(info->names[i]);
+    char sentence[TLS_ERROR_SIZE];
+    if (engine && is_tls && !engine->reload_tls(engine->owner, sentence)) api.Log(ctx, "warning", "%s", sentence);
+}
+
 static const struct {
     struct api_event event;
     api_on_server_event *callback;
@@ -209,6 +227,7 @@ static const struct {
     {{API_EVENT_SWAPDB, 1}, on_swap},     {{API_EVENT_LOADING, 1}, on_loading},
     {{API_EVENT_ASYNC_LOAD, 1}, on_async_load}, {{API_EVENT_ROLE, 1}, on_role},
     {{API_EVENT_SHUTDOWN, 1}, on_shutdown}, {{API_EVENT_MODULES, 1}, on_modules},
+    {{API_EVENT_CONFIG, 1}, on_config},
 };
 
 bool engine_subscribe(RedisModuleCtx *ctx)

@@ -3,7 +3,7 @@
 #define DIGLOT_OBSERVE_STATS_H
 
 #include "base/buffer.h"
-#include "config/options.h"
+#include "config/tls_settings.h"
 #include "observe/clients.h"
 #include "observe/counters.h"
 #include "observe/detail.h"
@@ -29,6 +29,8 @@ struct stats_sources {
     struct watch_hub *watch;           /* NULL: nobody can watch */
     const struct detail_table *detail; /* NULL: not kept */
     struct engine_facts baseline;      /* what `stats reset` takes off the engine's own counters */
+    const struct tls_settings *tls; /* in force; NULL without a TLS door */
+    int64_t tls_refreshed_ms;       /* wall clock: when their files were last read */
 };
 
 /* A pair is its name and its value, each ended by a NUL. */

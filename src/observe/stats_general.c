@@ -210,6 +210,15 @@ static const struct line lines[] = {
     NUMBER("reclaimed", reclaimed),
 };
 
+/* memcached has these lines, and its own name for the counter, where TLS is on. */
+static void render_tls(const struct stats_view *view, struct buffer *output)
+{
+    if (!view->sources->tls) return;
+    int64_t age_ms = view->now_ms - view->sources->tls_refreshed_ms;
+    stats_add_u64(output, "ssl_handshake_errors", stats_counter(view, COUNTER_TLS_HANDSHAKE_ERRORS));
+    stats_add_u64(output, "time_since_server_cert_refresh", age_ms > 0 ? (uint64_t)age_ms / 1000 : 0);
+}
+
 void stats_render_general(const struct stats_view *view, struct buffer *output)
 {
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -221,4 +230,5 @@ void stats_render_general(const struct stats_view *view, struct buffer *output)
         else
             stats_add_u64(output, counter_names[line->counter], stats_counter(view, line->counter));
     }
+    render_tls(view, output);
 }

@@ -37,7 +37,8 @@ static void render_limits(const struct stats_view *view, struct buffer *output)
     stats_add_u64(output, "verbosity", 0);
     stats_add_u64(output, "oldest", 0);
     stats_add_text(output, "evictions", view->facts->evicts ? "on" : "off");
-    stats_add_text(output, "domain_socket", "NULL");
+    stats_add_text(output, "domain_socket", *options->unixsocket ? options->unixsocket : "NULL");
+    stats_add_text(output, "umask", options->unixsocketperm);
     stats_add_text(output, "shutdown_command", yes_or_no(option_get(options, shutdown)));
     stats_add_u64(output, "num_threads", stats_threads(view));
     stats_add_text(output, "stat_key_prefix", ":");
@@ -63,11 +64,40 @@ static void render_features(const struct stats_view *view, struct buffer *output
     stats_add_u64(output, "idle_timeout", (uint64_t)option_get(options, idle_timeout));
     stats_add_u64(output, "watcher_logbuf_size", WATCHER_BUFFER_SIZE);
     stats_add_text(output, "track_sizes", "no");
-    stats_add_text(output, "ssl_enabled", "no");
+}
+
+/* OpenSSL's numbers, as memcached shows them. */
+static uint64_t verify_mode(const struct tls_settings *tls)
+{
+    return tls->auth_clients == TLS_AUTH_YES ? 3 : tls->auth_clients == TLS_AUTH_OPTIONAL ? 1 : 0;
+}
+
+static const char *text_or(const char *text, const char *otherwise)
+{
+    return *text ? text : otherwise;
+}
+
+/* Without TLS memcached shows its defaults. */
+static void render_tls(const struct stats_view *view, struct buffer *output)
+{
+    static const struct tls_settings none = {.auth_clients = TLS_AUTH_NO};
+    const struct tls_settings *tls = view->sources->tls ? view->sources->tls : &none;
+    stats_add_text(output, "ssl_enabled", yes_or_no(tls != &none));
+    stats_add_text(output, "ssl_chain_cert", text_or(tls->cert_file, "(null)"));
+    stats_add_text(output, "ssl_key", text_or(tls->key_file, "(null)"));
+    stats_add_u64(output, "ssl_verify_mode", verify_mode(tls));
+    stats_add_u64(output, "ssl_keyformat", 1); /* PEM */
+    stats_add_text(output, "ssl_ciphers", text_or(tls->ciphers, "NULL"));
+    stats_add_text(output, "ssl_ca_cert", text_or(tls->ca_cert_file, "NULL"));
+    stats_add_u64(output, "ssl_wbuf_size", 16384);
+    stats_add_text(output, "ssl_session_cache", "no");
+    stats_add_text(output, "ssl_kernel_tls", "no");
+    stats_add_text(output, "ssl_min_version", tls->min_version == TLS_MIN_1_3 ? "tlsv1.3" : "tlsv1.2");
 }
 
 void stats_render_settings(const struct stats_view *view, struct buffer *output)
 {
     render_limits(view, output);
     render_features(view, output);
+    render_tls(view, output);
 }
