@@ -7,6 +7,7 @@
     start(**options) starts a server under test of this test alone; the options are the module's: start(write_timeout=1)
     start_engine(module=True, config={...}, start=True, **options)
                      the same, and engines without the module, with options of the engine, not started yet (lib/servers.py)
+    start_as(KIND, …)        the same with another class of server, as TlsEngine (lib/tls.py); authority signs certificates
     start_memcached(**options)
                      a memcached of this test alone
 
@@ -117,6 +118,19 @@ def _starter(fleet, make):
 def start(fleet):
     """Starts subjects that live for one test."""
     yield from _starter(fleet, servers.start_subject)
+
+
+@pytest.fixture
+def start_as(fleet):
+    """Starts servers of the given kind that live for one test: start_as(TlsEngine, authority, tls_min_version="1.3")."""
+    yield from _starter(fleet, lambda kind, *arguments, **options: kind(*arguments, **options))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Signs the certificates of the tests."""
+    from lib.tls import Authority  # only where it is needed: the parts without TLS need no such packages
+    return Authority(str(tmp_path_factory.mktemp("certificates")))
 
 
 @pytest.fixture

@@ -63,9 +63,9 @@ static void fail_handshake(struct handshake *handshake)
 {
     struct handshaker *handshaker = handshake->handshaker;
     struct connection *connection = end_handshake(handshake);
+    counter_add(handshaker->counters, COUNTER_TLS_HANDSHAKE_ERRORS, 1); /* before the client can know of it */
     SSL_set_quiet_shutdown(connection->tls, 1); /* there is nobody yet to say goodbye to */
     connection_abandon(connection, handshaker->shared);
-    counter_add(handshaker->counters, COUNTER_TLS_HANDSHAKE_ERRORS, 1);
 }
 
 static void advance_handshake(struct handshake *handshake)

@@ -1,6 +1,9 @@
 """Memcached connections must not take the file descriptors that the engine's event loop keeps for Redis clients."""
 import pytest
 
+from lib.tls import TlsEngine
+from lib.unix import UnixConnection
+
 
 @pytest.mark.parametrize("io_threads", [0, 4])
 def test_many_memcached_connections_leave_room_for_redis_clients(start, io_threads):
@@ -17,13 +20,18 @@ def test_many_memcached_connections_leave_room_for_redis_clients(start, io_threa
             client.close()
 
 
-def test_a_killed_servers_snapshot_child_does_not_hold_the_door(start):
-    server = start()
+def test_a_killed_servers_snapshot_child_does_not_hold_the_doors(start_as, authority):
+    server = start_as(TlsEngine, authority, unixsocket="door")
     redis = server.resp()
     redis.config_set("rdb-key-save-delay", 1000000)  # the child lives until it sees that its parent is gone
     redis.mset({f"k{i}": "x" for i in range(100)})
     redis.bgsave()
+    path = f"{server.directory}/door"
+    with UnixConnection(path) as client:  # the child has not removed the file
+        assert client.get("nothing") is None
     server.kill()
     server.restart()
+    with server.connect_in_clear() as clear, UnixConnection(path) as client:
+        assert clear.get("nothing") is None and client.get("nothing") is None
     with server.connect() as client:
         assert client.talk(b"set k 0 0 1\r\nx\r\n") == b"STORED\r\n"

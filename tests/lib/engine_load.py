@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from lib.waiting import wait_until
-from lib.wire import Closed, Connection
+from lib.wire import Closed
 
 FLAGS = (0, 0, 1, 5, 7, 65535, 2**31, 2**32 - 1)
 TEXT_KEYS = 8
@@ -41,7 +41,7 @@ class Writer(threading.Thread):
 
     def __init__(self, server, name, seed, items=None):
         super().__init__(daemon=True)
-        self.port = server.memcached_port
+        self.connect = server.connect
         self.random = random.Random(seed)
         self.texts = [b"%s:text%d" % (name, i) for i in range(TEXT_KEYS)]
         self.counters = [b"%s:count%d" % (name, i) for i in range(COUNTER_KEYS)]
@@ -59,7 +59,7 @@ class Writer(threading.Thread):
 
     def run(self):
         try:
-            with Connection(self.port) as connection:
+            with self.connect() as connection:
                 while not self.is_told_to_end:
                     self.turn(connection)
         except (Closed, OSError):
