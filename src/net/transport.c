@@ -7,6 +7,9 @@
 
 /* What one call sends at most: encrypting takes time that other connections wait for. */
 #define SEND_MAX ((size_t)256 * 1024)
+/* What OpenSSL is given at once. Of more it would tell nothing, once the socket was full in between, until all of it had
+ * gone; a client that reads slowly would look like one that does not read. */
+#define RECORD_MAX ((size_t)16 * 1024)
 
 /* After a call that moved no byte: returns what recv or send would. */
 static ssize_t explain_failure(SSL *tls)
@@ -40,7 +43,8 @@ ssize_t transport_send_tls(struct ssl_st *tls, struct span bytes)
     ERR_clear_error();
     while (total < bytes.size && total < SEND_MAX) {
         size_t sent = 0;
-        if (SSL_write_ex(tls, bytes.data + total, bytes.size - total, &sent) != 1) {
+        size_t rest = bytes.size - total;
+        if (SSL_write_ex(tls, bytes.data + total, rest < RECORD_MAX ? rest : RECORD_MAX, &sent) != 1) {
             break;
         }
         total += sent;

@@ -15,7 +15,7 @@
     COUNTER(REJECTED_CONNECTIONS, "rejected_connections", false, "connections refused because of maxconns")               \
     COUNTER(SLOW_CONNECTIONS, "slow_connections", false, "connections dropped because they did not read their replies")   \
     COUNTER(IDLE_KICKS, "idle_kicks", false, "connections closed by idle-timeout")                                        \
-    COUNTER(TLS_HANDSHAKE_ERRORS, "tls_handshake_errors", false, "TLS handshakes that failed or took too long; stats: ssl_handshake_errors") \
+    COUNTER(TLS_HANDSHAKE_ERRORS, "tls_handshake_errors", false, "TLS handshakes that failed or took too long")  \
     COUNTER(CMD_GET, "cmd_get", false, "keys asked for by get and gets")                                                  \
     COUNTER(CMD_SET, "cmd_set", false, "storage commands that came with their value")                                     \
     COUNTER(CMD_FLUSH, "cmd_flush", false, "flush_all commands")                                                          \

@@ -184,6 +184,7 @@ static const struct line lines[] = {
     COUNTED(AUTH_CMDS),
     COUNTED(AUTH_ERRORS),
     COUNTED(IDLE_KICKS),
+    COUNTED(TLS_HANDSHAKE_ERRORS),
     COUNTED(BYTES_READ),
     COUNTED(BYTES_WRITTEN),
     NUMBER("limit_maxbytes", maxmemory),
@@ -210,7 +211,7 @@ static const struct line lines[] = {
     NUMBER("reclaimed", reclaimed),
 };
 
-/* memcached has these lines, and its own name for the counter, where TLS is on. */
+/* memcached's own lines, which it has where TLS is on. */
 static void render_tls(const struct stats_view *view, struct buffer *output)
 {
     if (!view->sources->tls) return;

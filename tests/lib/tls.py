@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from lib.kernel import input_size
 from lib.servers import Engine, free_port
 from lib.wire import Connection
 
@@ -126,26 +127,14 @@ class TlsSocket:
 
     def pending(self):
         """Whether there is anything to receive without waiting."""
-        self.raw.setblocking(False)
-        try:
-            while True:
-                self._feed()
-                if self.incoming.eof:
-                    break
-        except BlockingIOError:
-            pass
-        finally:
-            self.raw.settimeout(self.timeout)
+        while input_size(self.raw) > 0:
+            self._feed()
         with self.lock:
             try:
                 self.tls.read(0)
             except ssl.SSLError:
                 pass
             return self.tls.pending() > 0
-
-    def settimeout(self, seconds):
-        self.timeout = seconds
-        self.raw.settimeout(seconds)
 
     def peer_certificate(self):
         return self.tls.getpeercert(True)
@@ -156,9 +145,7 @@ class TlsConnection(Connection):
 
     def __init__(self, port, context, handshake=True, **options):
         super().__init__(port, **options)
-        timeout = self.socket.gettimeout()
         self.socket = TlsSocket(self.socket, context)
-        self.socket.settimeout(timeout)
         if handshake:
             try:
                 self.socket.handshake()

@@ -252,6 +252,38 @@ static void test_settings(void **state)
     expect(fixture, "detail_enabled", "yes");
 }
 
+static void test_tls_settings(void **state)
+{
+    struct fixture *fixture = *state;
+    render(fixture, "settings");
+    expect(fixture, "ssl_enabled", "no");
+    expect(fixture, "ssl_chain_cert", "(null)"); /* as memcached does */
+    expect(fixture, "ssl_verify_mode", "0");
+    expect(fixture, "umask", "700");
+
+    struct tls_settings tls = {
+        .cert_file = "/a/crt", .key_file = "/a/key", .auth_clients = TLS_AUTH_YES, .min_version = TLS_MIN_1_3};
+    fixture->sources.tls = &tls;
+    fixture->sources.tls_refreshed_ms = STARTED;
+    (void)snprintf(fixture->options.unixsocket, sizeof fixture->options.unixsocket, "/a/door");
+    render(fixture, "settings");
+    expect(fixture, "ssl_enabled", "yes");
+    expect(fixture, "ssl_chain_cert", "/a/crt");
+    expect(fixture, "ssl_key", "/a/key");
+    expect(fixture, "ssl_verify_mode", "3");
+    expect(fixture, "ssl_ca_cert", "NULL");
+    expect(fixture, "ssl_min_version", "tlsv1.3");
+    expect(fixture, "domain_socket", "/a/door");
+    tls.auth_clients = TLS_AUTH_OPTIONAL;
+    render(fixture, "settings");
+    expect(fixture, "ssl_verify_mode", "1");
+
+    counter_add(&fixture->board.sets[1], COUNTER_TLS_HANDSHAKE_ERRORS, 3);
+    render(fixture, "");
+    expect(fixture, "ssl_handshake_errors", "3");
+    expect(fixture, "time_since_server_cert_refresh", "61");
+}
+
 static void test_addresses(void **state)
 {
     struct fixture *fixture = *state;
@@ -333,6 +365,8 @@ int main(void)
         TEST(test_pairs),          TEST(test_groups),   TEST(test_words),     TEST(test_general_names),
         TEST(test_every_counter_is_told), TEST(test_general_values), TEST(test_clock_set_back), TEST(test_rusage),
         TEST(test_settings),       TEST(test_addresses), TEST(test_reset_of_facts), TEST(test_items),    TEST(test_slabs_and_sizes),
+        TEST(test_settings),
+        TEST(test_tls_settings),       TEST(test_addresses), TEST(test_items),    TEST(test_slabs_and_sizes),
         TEST(test_conns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
