@@ -28,8 +28,8 @@ struct handshaker {
     int epoll;
     struct acceptor acceptors[LISTENERS_MAX];
     size_t acceptor_count;
-    struct ring pending; /* oldest first */
-    struct ring dead;    /* freed at the end of the turn: events in hand may still point to them */
+    struct ring pending;    /* oldest first */
+    struct handshake *dead; /* over; freed at the end of the turn: events in hand may still point to them */
     uint64_t next_expire_us;
     pthread_mutex_t lock;
     SSL_CTX *context; /* under the lock */
@@ -40,7 +40,8 @@ struct handshaker {
 
 struct handshake {
     struct event_source source;
-    struct ring link; /* in pending or dead */
+    struct ring link; /* in pending */
+    struct handshake *next_dead;
     struct handshaker *handshaker;
     struct connection *connection; /* NULL once it has gone on */
     struct worker *peer;           /* whose connection it will be */
@@ -50,12 +51,15 @@ struct handshake {
 /* Takes the connection out of the handshake, which is over. */
 static struct connection *end_handshake(struct handshake *handshake)
 {
+    struct handshaker *handshaker = handshake->handshaker;
     struct connection *connection = handshake->connection;
+    CHECK(connection != NULL);
     handshake->connection = NULL;
     ring_remove(&handshake->link);
-    ring_append(&handshake->handshaker->dead, &handshake->link);
+    handshake->next_dead = handshaker->dead;
+    handshaker->dead = handshake;
     /* While a forked child holds a duplicate, closing would not end the registration. */
-    (void)epoll_ctl(handshake->handshaker->epoll, EPOLL_CTL_DEL, connection->descriptor, NULL);
+    (void)epoll_ctl(handshaker->epoll, EPOLL_CTL_DEL, connection->descriptor, NULL);
     return connection;
 }
 
@@ -162,9 +166,9 @@ static void expire(struct handshaker *handshaker)
 
 static void free_dead(struct handshaker *handshaker)
 {
-    while (!ring_is_empty(&handshaker->dead)) {
-        struct handshake *handshake = CONTAINER_OF(handshaker->dead.next, struct handshake, link);
-        ring_remove(&handshake->link);
+    while (handshaker->dead != NULL) {
+        struct handshake *handshake = handshaker->dead;
+        handshaker->dead = handshake->next_dead;
         free(handshake);
     }
 }
@@ -222,7 +226,6 @@ struct handshaker *handshaker_new(struct worker_shared *shared, struct counters 
     handshaker->counters = counters;
     handshaker->context = context;
     ring_init(&handshaker->pending);
-    ring_init(&handshaker->dead);
     int failure = pthread_mutex_init(&handshaker->lock, NULL);
     CHECK(failure == 0);
     if (!open_handshaker(handshaker)) {
