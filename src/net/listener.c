@@ -94,8 +94,8 @@ static bool means_missing(int reason)
 static enum open_status refuse_socket(const char *host, uint16_t port, char error[LISTENER_ERROR_SIZE])
 {
     int reason = errno;
-    const char *remedy = reason == EADDRINUSE ? "choose another diglot.port or stop the server that holds it"
-                         : reason == EACCES   ? "choose a diglot.port above 1023"
+    const char *remedy = reason == EADDRINUSE ? "choose another port (diglot.port, diglot.tls-port) or stop the server that holds it"
+                         : reason == EACCES   ? "choose a port (diglot.port, diglot.tls-port) above 1023"
                                               : "name an address of this machine in diglot.bind";
     (void)snprintf(error, LISTENER_ERROR_SIZE, "cannot listen on %.64s port %u (%s): %s", host, (unsigned)port,
                    strerror(reason), remedy);

@@ -130,6 +130,7 @@ def test_the_peer_is_told_that_the_connection_ends(shared_tls):
 
 # --- versions and certificates ---
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
 def test_old_versions_are_refused(start_tls, authority):
     server = start_tls(tls_min_version="1.3")
     get_nothing(server)
@@ -275,13 +276,19 @@ def test_a_file_that_went_bad_is_told_and_the_old_certificate_stays(start_tls, a
     ({"tls_key_file": "LOCKED KEY"}, ["cannot use the key file", "tls-key-file-pass"]),
     ({"tls_auth_clients": "yes"}, ["diglot.tls-ca-cert-file", "diglot.tls-auth-clients no"]),
     ({"tls_auth_clients": "engine"}, ["diglot.tls-ca-cert-file", "diglot.tls-auth-clients no"]),
-    ({"port": "TLS PORT"}, ["diglot.port and diglot.tls-port are the same"])])
-def test_a_door_that_cannot_open_is_refused_with_a_sentence(start_tls, authority, options, words):
+    ({"port": "TLS PORT"}, ["diglot.port and diglot.tls-port are the same"]),
+    ({"tls_port": "65536"}, ["diglot.tls-port"]),
+    ({"tls_min_version": "1.1"}, ["diglot.tls-min-version"]),
+    ({"tls_auth_clients": "perhaps"}, ["diglot.tls-auth-clients"]),
+    ({"tls_cert_file": "x" * 1024}, ["diglot.tls-cert-file"]),
+    ({"tls_port": "TAKEN PORT"}, ["TAKEN PORT", "diglot.tls-port"])])
+def test_a_door_that_cannot_open_is_refused_with_a_sentence(start_tls, shared_tls, authority, options, words):
     server = start_tls(start=False)
     special = {"OTHER KEY": authority.issue("another")[1], "LOCKED KEY": authority.issue("locked", password=b"secret")[1],
-               "TLS PORT": server.tls_port}
+               "TLS PORT": server.tls_port, "TAKEN PORT": shared_tls.tls_port}
     server.options.update({name.replace("_", "-"): special.get(value, value) for name, value in options.items()})
     log = server.expect_refusal()
+    words = [str(special.get(word, word)) for word in words]
     assert any(all(word in line for word in words) for line in log.splitlines()), log
 
 
