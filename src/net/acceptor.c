@@ -41,10 +41,10 @@ void acceptor_resume(struct acceptor *acceptor)
 
 static void refuse_connection(struct acceptor *acceptor, int descriptor)
 {
+    counter_add(acceptor->counters, COUNTER_REJECTED_CONNECTIONS, 1); /* before the client can know of it */
     (void)send(descriptor, acceptor->refusal.data, acceptor->refusal.size, MSG_NOSIGNAL);
     (void)shutdown(descriptor, SHUT_RDWR);
     (void)close(descriptor);
-    counter_add(acceptor->counters, COUNTER_REJECTED_CONNECTIONS, 1);
 }
 
 /* Takes a place below the bound; every connection gives its place back when it closes. */
