@@ -364,9 +364,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_pairs),          TEST(test_groups),   TEST(test_words),     TEST(test_general_names),
         TEST(test_every_counter_is_told), TEST(test_general_values), TEST(test_clock_set_back), TEST(test_rusage),
-        TEST(test_settings),       TEST(test_addresses), TEST(test_reset_of_facts), TEST(test_items),    TEST(test_slabs_and_sizes),
-        TEST(test_settings),
-        TEST(test_tls_settings),       TEST(test_addresses), TEST(test_items),    TEST(test_slabs_and_sizes),
+        TEST(test_settings),       TEST(test_tls_settings), TEST(test_addresses), TEST(test_reset_of_facts),
+        TEST(test_items),          TEST(test_slabs_and_sizes),
         TEST(test_conns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
