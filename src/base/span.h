@@ -26,7 +26,7 @@ static inline bool span_equal(struct span a, struct span b)
 
 static inline bool span_starts_with(struct span text, struct span prefix)
 {
-    return text.size >= prefix.size && memcmp(text.data, prefix.data, prefix.size) == 0;
+    return text.size >= prefix.size && (prefix.size == 0 || memcmp(text.data, prefix.data, prefix.size) == 0);
 }
 
 /* The span without its first `count` bytes; count must not exceed its size. */
