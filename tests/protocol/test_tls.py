@@ -360,6 +360,7 @@ def test_clients_that_vanish_in_the_handshake_leave_nothing_behind(start_tls, io
 
 def test_connections_in_the_handshake_count_towards_maxconns(start_tls):
     server = start_tls(maxconns=3)
+    wait_until(lambda: server.resp().info("diglot")["diglot_curr_connections"] == 0, "the connection of the start to be gone")
     waiting = [connect_raw(server) for _ in range(3)]
     wait_until(lambda: is_over_limit(server), "the limit to be reached")
     for client in waiting:
@@ -482,7 +483,9 @@ def test_the_module_is_unloaded_under_tls_load_and_in_the_middle_of_handshakes(s
         wait_until(server.answers, "the memcached door")
         load.verify()
         before = load
-    assert counts[-1][1] <= counts[0][1] and counts[-1][0] <= counts[0][0] + 5, counts
+    (descriptors_before, threads_before), (descriptors, threads) = counts[1], counts[-1]  # the engine starts some late
+    assert threads <= threads_before + 1, counts  # two rounds would leave two
+    assert descriptors <= descriptors_before + 15, counts  # RESP connections come and go; two rounds would leave 40
 
 
 @IO_THREADS
