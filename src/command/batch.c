@@ -13,6 +13,7 @@ struct batch *batch_new(void)
     batch->home = NULL;
     batch->owner = NULL;
     batch->descriptor = -1;
+    batch->granted = NULL;
     buffer_init(&batch->values);
     batch_reset(batch);
     return batch;
@@ -23,6 +24,7 @@ void batch_free(struct batch **batch)
     if (*batch == NULL) {
         return;
     }
+    identity_release(&(*batch)->granted);
     buffer_deinit(&(*batch)->values);
     free(*batch);
     *batch = NULL;
@@ -35,6 +37,9 @@ void batch_reset(struct batch *batch)
     batch->executed = 0;
     batch->encoded = 0;
     batch->is_local = false;
+    batch->identity = NULL;
+    batch->peer = NULL;
+    identity_release(&batch->granted);
     buffer_reset(&batch->values, BATCH_VALUES_KEPT);
 }
 

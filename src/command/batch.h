@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/mailbox.h"
+#include "command/identity.h"
 #include "wire/message.h"
 
 #define BATCH_CAPACITY 128
@@ -30,6 +31,11 @@ struct batch {
     uint32_t executed;    /* how many of them have a result */
     uint32_t encoded;     /* how many results have left for the client */
     bool is_local;        /* no message needs the engine */
+    struct identity *identity; /* who asks, for the executor; the session's. NULL: an anonymous client */
+    const char *peer;          /* the client's address (net/address.h); NULL: not known */
+    /* A login succeeded: who the client is from here on, with a reference that the session takes over. A login is the last
+     * message of its batch. */
+    struct identity *granted;
     struct buffer values; /* the bytes of values, referred to by the results' value_offset */
     struct message messages[BATCH_CAPACITY];
     struct extras extras[BATCH_CAPACITY]; /* room for those of each message; its pages are untouched by classic requests */
