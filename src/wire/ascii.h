@@ -14,11 +14,18 @@
 #define ASCII_GET_LINE_MAX (1024 * 1024)
 /* A line that is there with its newline is decoded up to this size, get and gets up to theirs. */
 #define ASCII_WHOLE_LINE_MAX (16 * 1024)
+/* The largest "user password" that is looked at. */
+#define ASCII_TOKEN_MAX (16 * 1024)
 
 /* Decodes the first request of `input`. A storage request is PARTIAL until its whole value is there. *decoded is set for
  * DECODE_REQUEST alone; its spans point into `input`, into `extras`, or to static text. */
 enum decode_status ascii_decode(struct span input, const struct decode_limits *limits, struct extras *extras,
                                 struct decoded *decoded);
+
+/* The same for a client that has to log in first, and has not: makes a REQUEST_AUTH of a set, and local replies of
+ * everything else. */
+enum decode_status ascii_decode_login(struct span input, const struct decode_limits *limits, struct extras *extras,
+                                     struct decoded *decoded);
 
 /* Moves the first key from *keys to *key; false when none is left. */
 bool ascii_next_key(struct span *keys, struct span *key);

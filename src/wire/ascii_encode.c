@@ -31,10 +31,16 @@ static void append_line(struct buffer *output, struct span text)
     output->end = (size_t)(at - output->data);
 }
 
-static void append_refusal(struct buffer *output, struct span why)
+/* What the engine's state forbids is the server's matter, what the user may not is the client's. */
+static void append_refusal(struct buffer *output, const struct result *result)
 {
-    buffer_append(output, SPAN("SERVER_ERROR "));
-    append_line(output, why);
+    buffer_append(output, result->status == RESULT_REFUSED ? SPAN("SERVER_ERROR ") : SPAN("CLIENT_ERROR "));
+    append_line(output, result->text);
+}
+
+static bool is_refusal(enum result_status status)
+{
+    return status == RESULT_REFUSED || status == RESULT_DENIED;
 }
 
 static void append_hit(const struct request *request, const struct result *result, struct span values,
@@ -80,6 +86,7 @@ static struct span status_words(enum result_status status)
         [RESULT_TOO_LARGE] = SPAN("SERVER_ERROR object too large for cache"),
         [RESULT_OUT_OF_MEMORY] = SPAN("SERVER_ERROR out of memory storing object"),
         [RESULT_NOT_ALLOWED] = SPAN("CLIENT_ERROR flush_all not allowed"),
+        [RESULT_UNAUTHENTICATED] = SPAN("CLIENT_ERROR unauthenticated"),
     };
     CHECK(status < sizeof words / sizeof *words && words[status].size > 0);
     return words[status];
@@ -100,6 +107,8 @@ static struct span words_of(enum request_op op, enum result_status status)
         {REQUEST_SHUTDOWN, RESULT_NOT_ALLOWED, SPAN("ERROR: shutdown not enabled")},
         {REQUEST_SHUTDOWN, RESULT_NOT_FOUND, SPAN("CLIENT_ERROR invalid shutdown mode")},
         {REQUEST_STATS, RESULT_OK, SPAN("RESET")},
+        {REQUEST_AUTH, RESULT_OK, SPAN("STORED")},
+        {REQUEST_AUTH, RESULT_UNAUTHENTICATED, SPAN("CLIENT_ERROR authentication failure")},
         {REQUEST_STATS, RESULT_NOT_FOUND, SPAN("ERROR")},
         /* The sum of both values is too large; an appended value that is so by itself never gets here. */
         {REQUEST_APPEND, RESULT_TOO_LARGE, SPAN("NOT_STORED")},
@@ -151,8 +160,8 @@ static void append_fetch(const struct request *request, const struct result *res
         return;
     } else if (result->status == RESULT_NOT_FOUND) {
         buffer_append(output, END_LINE);
-    } else if (result->status == RESULT_REFUSED) {
-        append_refusal(output, result->text);
+    } else if (is_refusal(result->status)) {
+        append_refusal(output, result);
     } else {
         append_line(output, status_words(result->status));
     }
@@ -161,8 +170,8 @@ static void append_fetch(const struct request *request, const struct result *res
 static void append_outcome(const struct request *request, const struct result *result, struct span values,
                            struct buffer *output)
 {
-    if (result->status == RESULT_REFUSED) {
-        append_refusal(output, result->text);
+    if (is_refusal(result->status)) {
+        append_refusal(output, result);
     } else if (request->op == REQUEST_SET_TOO_LARGE) {
         append_line(output, status_words(RESULT_TOO_LARGE));
     } else if (result->status == RESULT_NUMBER) {

@@ -393,3 +393,29 @@ enum decode_status binary_decode(struct span input, const struct decode_limits *
     };
     return decode_frame(opcode, &frame, limits, decoded);
 }
+
+/* A frame that memcached answers before it looks whether the client has logged in: one whose parts do not fit into it. */
+static bool is_incoherent(const char *header)
+{
+    size_t key_size = binary_read_u32(header) & 0xffff;
+    return (uint8_t)header[4] + key_size > binary_read_u32(header + 8);
+}
+
+static bool is_let_through(const char *header)
+{
+    uint8_t opcode = (uint8_t)header[1];
+    return (opcode < OPCODES && commands[opcode].is_before_login) || is_incoherent(header);
+}
+
+enum decode_status binary_decode_before_login(struct span input, const struct decode_limits *limits,
+                                              struct extras *extras, struct decoded *decoded)
+{
+    bool has_header = input.size >= BINARY_HEADER_SIZE && (uint8_t)input.data[0] == BINARY_REQUEST_MAGIC;
+    if (!has_header || is_let_through(input.data)) {
+        return binary_decode(input, limits, extras, decoded);
+    }
+    *decoded = (struct decoded){.extras = extras, .consumed = BINARY_HEADER_SIZE};
+    decoded->request.opcode = (uint8_t)input.data[1];
+    memcpy(&decoded->request.opaque, input.data + 12, sizeof decoded->request.opaque);
+    return refuse_and_close(decoded, BINARY_AUTH_ERROR);
+}

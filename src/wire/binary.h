@@ -42,6 +42,11 @@ enum binary_status {
 enum decode_status binary_decode(struct span input, const struct decode_limits *limits, struct extras *extras,
                                  struct decoded *decoded);
 
+/* The same for a client that has to log in first, and has not: what is not a login, nor `version`, is refused as soon as its
+ * header is there, and the client dropped behind that. */
+enum decode_status binary_decode_before_login(struct span input, const struct decode_limits *limits,
+                                              struct extras *extras, struct decoded *decoded);
+
 /* Appends the reply to `request`. `values` are the value bytes of the batch. Nothing is appended for a quiet get that
  * missed, nor for anything else quiet that succeeded. */
 void binary_encode(const struct request *request, const struct result *result, struct span values,

@@ -251,7 +251,7 @@ static void append_error(const struct reply *reply)
     switch (result->status) {
     case RESULT_REFUSED:
     case RESULT_DENIED:
-        buffer_append(reply->output, SPAN("SERVER_ERROR "));
+        buffer_append(reply->output, result->status == RESULT_REFUSED ? SPAN("SERVER_ERROR ") : SPAN("CLIENT_ERROR "));
         append_line(reply->output, result->text);
         break;
     case RESULT_UNAUTHENTICATED:

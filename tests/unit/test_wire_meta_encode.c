@@ -214,7 +214,7 @@ static void test_refusals(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         const struct sample samples[] = {
             {.line = lines[i], .status = RESULT_REFUSED, .expected = "SERVER_ERROR why it cannot be\r\n"},
-            {.line = lines[i], .status = RESULT_DENIED, .expected = "SERVER_ERROR why it cannot be\r\n"},
+            {.line = lines[i], .status = RESULT_DENIED, .expected = "CLIENT_ERROR why it cannot be\r\n"},
             {.line = lines[i], .status = RESULT_UNAUTHENTICATED, .expected = "CLIENT_ERROR unauthenticated\r\n"},
         };
         ASSERT_ALL(samples);
