@@ -195,11 +195,22 @@ static void tear_down_commands(struct diglot *diglot)
     engine_keyspace_deinit(&diglot->engine.keyspace);
 }
 
+static void set_up_access(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    struct engine *engine = &diglot->engine;
+    engine->command.doorkeeper = &engine->access.keeper;
+    access_init(&engine->access, ctx, diglot->options.user, engine->command.db, engine->command.key_prefix);
+    login_init(&engine->login, &engine->access, engine->command.counters);
+}
+
 static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
 {
     struct engine *engine = &diglot->engine;
-    if (executor_init(&engine->executor, &engine->keyspace, &engine->command, uses_threads(diglot))) return true;
-    return refuse(ctx, "cannot make an event descriptor: raise the limit of open files (ulimit -n)");
+    if (!executor_init(&engine->executor, &engine->keyspace, &engine->command, uses_threads(diglot)))
+        return refuse(ctx, "cannot make an event descriptor: raise the limit of open files (ulimit -n)");
+    engine->executor.access = &engine->access;
+    engine->executor.login = &engine->login;
+    return true;
 }
 
 static bool set_up_listeners(struct diglot *diglot, RedisModuleCtx *ctx)
@@ -248,6 +259,7 @@ static bool make_workers(struct diglot *diglot, int descriptor_floor)
         .clients = &diglot->clients,
         .watch = &diglot->watch,
         .executor = &diglot->engine.executor.inbox,
+        .doorkeeper = &diglot->engine.access.keeper,
         .descriptor_floor = descriptor_floor,
     };
     diglot->workers = check_calloc(diglot->worker_count, sizeof *diglot->workers);
@@ -361,6 +373,7 @@ static bool diglot_start(struct diglot *diglot, RedisModuleCtx *ctx)
     if (!set_up_options(diglot, ctx)) return false;
     set_up_observation(diglot);
     set_up_commands(diglot, ctx);
+    set_up_access(diglot, ctx);
     return set_up_executor(diglot, ctx) && set_up_listeners(diglot, ctx) && set_up_workers(diglot, ctx) &&
            set_up_tls(diglot, ctx) && meet_engine(diglot, ctx) && start_threads(diglot, ctx);
 }
@@ -377,6 +390,7 @@ static void diglot_stop(struct diglot **diglot_at)
         handshaker_free(&diglot->handshaker);
         tear_down_workers(diglot);
         tear_down_listeners(diglot);
+        access_deinit(&diglot->engine.access);
         tear_down_commands(diglot);
         tear_down_observation(diglot);
     }

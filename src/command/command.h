@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "command/flag_ledger.h"
+#include "command/identity.h"
 #include "command/keyspace.h"
 #include "config/options.h"
 #include "item/history.h"
@@ -36,6 +37,7 @@ struct command_context {
     struct counters *counters; /* of the main thread */
     const struct options *options;
     struct stats_sources *stats;
+    const struct doorkeeper *doorkeeper; /* NULL: there is no door */
     struct watch_hub *watch;     /* whom to tell; NULL: nobody */
     struct detail_table *detail; /* statistics by prefix; NULL: none */
     int client_descriptor;       /* of the connection that asks */

@@ -112,6 +112,7 @@ static void execute_group(struct command_context *context, struct span group, st
 {
     struct engine_facts facts = {0};
     context->keyspace->api->facts(context->keyspace, context->db, &facts);
+    facts.asks_login = context->doorkeeper && doorkeeper_asks_login(context->doorkeeper);
     result->value_offset = (uint32_t)buffer_size(values);
     bool is_known = stats_render(context->stats, &facts, group, context->now_ms, values);
     result->value_size = (uint32_t)buffer_size(values) - result->value_offset;

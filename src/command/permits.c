@@ -61,10 +61,19 @@ static uint32_t permits_of_extras(enum request_op op, uint32_t asks)
     }
 }
 
+/* What shows keys needs what shows keys over RESP. */
+static uint32_t permits_of_stats(struct span words)
+{
+    while (words.size > 0 && words.data[0] == ' ') words = span_skip(words, 1);
+    if (words.size == 0) return BIT(INFO);
+    if (span_starts_with(words, SPAN("reset"))) return BIT(RESETSTAT);
+    return span_starts_with(words, SPAN("cachedump")) ? BIT(SCAN) : BIT(INFO);
+}
+
 uint32_t permits_of(const struct request *request)
 {
     if (request->extras) return permits_of_extras(request->op, request->extras->asks);
-    if (request->op == REQUEST_STATS && span_equal(request->text, SPAN("reset"))) return BIT(RESETSTAT);
+    if (request->op == REQUEST_STATS) return permits_of_stats(request->text);
     return permits_of_op[request->op];
 }
 

@@ -45,7 +45,9 @@
          "PEM file of the certificate and those that it rests on; empty: the engine's tls-cert-file")                     \
     TEXT(tls_key_file, "tls-key-file", "", true, "PEM file of the certificate's key; empty: the engine's tls-key-file")   \
     TEXT(tls_ca_cert_file, "tls-ca-cert-file", "", true,                                                                  \
-         "PEM file of those who may sign clients' certificates; empty: the engine's tls-ca-cert-file and tls-ca-cert-dir")
+         "PEM file of those who may sign clients' certificates; empty: the engine's tls-ca-cert-file and tls-ca-cert-dir")                \
+    TEXT(user, "user", "default", false,                                                                                  \
+         "the ACL user that a connection acts as before it logs in; if he needs a password, so does the door")
 
 #define OPTION_TEXT_MAX 1024
 #define OPTION_KEY_PREFIX_MAX 128

@@ -21,6 +21,7 @@ typedef struct RedisModuleCommandFilter RedisModuleCommandFilter;
 typedef struct RedisModuleCommandFilterCtx RedisModuleCommandFilterCtx;
 typedef struct RedisModuleServerInfoData RedisModuleServerInfoData;
 typedef struct RedisModuleInfoCtx RedisModuleInfoCtx;
+typedef struct RedisModuleUser RedisModuleUser;
 
 struct api_event {
     uint64_t id;
@@ -34,7 +35,10 @@ enum { API_NO_EXPIRE = -1 };
 
 enum api_key_type { API_KEY_EMPTY = 0, API_KEY_STRING = 1 };
 
-enum api_reply_type { API_REPLY_ERROR = 1 };
+enum api_reply_type { API_REPLY_ERROR = 1, API_REPLY_ARRAY = 3 };
+
+/* Why a user was refused, for ACL LOG. */
+enum api_acl_log_reason { API_ACL_LOG_COMMAND = 1, API_ACL_LOG_KEY = 2, API_ACL_LOG_DATABASE = 4 };
 
 /* Classes of keyspace events. */
 enum api_notify {
@@ -66,11 +70,12 @@ enum api_event_id {
     API_EVENT_FLUSH = 2,
     API_EVENT_LOADING = 3,
     API_EVENT_SHUTDOWN = 5,
+    API_EVENT_CRON = 8, /* as often as the engine's hz says */
     API_EVENT_MODULES = 9,
     API_EVENT_SWAPDB = 11,
     API_EVENT_ASYNC_LOAD = 14,
     API_EVENT_LOOP = 15,
-    API_EVENT_CONFIG = 16,
+    API_EVENT_CONFIG = 16, /* behind CONFIG SET, whoever sent it */
 };
 
 enum { API_ROLE_NOW_PRIMARY = 0, API_ROLE_NOW_REPLICA = 1 };
@@ -207,6 +212,12 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(RedisModuleCommandFilter *, RegisterCommandFilter, (RedisModuleCtx *, api_on_command *, int flags))          \
     FUNCTION(int, CommandFilterArgsCount, (RedisModuleCommandFilterCtx *))                                                \
     FUNCTION(const RedisModuleString *, CommandFilterArgGet, (RedisModuleCommandFilterCtx *, int))                        \
+    /* Users of the ACL. The handle holds as long as the user: no longer than until the next command; NULL: no such user. */ \
+    FUNCTION(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString *))                                         \
+    FUNCTION(int, FreeModuleUser, (RedisModuleUser *))                                                                    \
+    /* Whether the user may run the command, by its name, its subcommand and its keys. */                                 \
+    FUNCTION(int, ACLCheckCommandPermissions, (RedisModuleUser *, RedisModuleString **argv, int argc))                    \
+    FUNCTION(int, ACLAddLogEntry, (RedisModuleCtx *, RedisModuleUser *, RedisModuleString *object, int reason))           \
     /* Replies. */                                                                                                        \
     FUNCTION(int, WrongArity, (RedisModuleCtx *))                                                                         \
     FUNCTION(int, ReplyWithError, (RedisModuleCtx *, const char *))                                                       \
@@ -235,11 +246,13 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                   \
     FUNCTION(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))
 
-/* Functions that Redis 7.0 does not have; NULL there. */
+/* Functions that not every engine has; NULL there. */
 #define API_FUNCTIONS_OPTIONAL(FUNCTION)                                                                                  \
     /* From inside a keyspace event: runs the callback at the end of the execution unit, where it may write. */          \
     FUNCTION(int, AddPostNotificationJob, (RedisModuleCtx *, api_on_job *, void *, void (*free_user_data)(void *)))       \
-    FUNCTION(unsigned long long, CommandFilterGetClientId, (RedisModuleCommandFilterCtx *))
+    FUNCTION(unsigned long long, CommandFilterGetClientId, (RedisModuleCommandFilterCtx *))                               \
+    /* Valkey 9.1: the same as ACLCheckCommandPermissions in a database; *reason says what is missing. */                 \
+    FUNCTION(int, ACLCheckPermissions, (RedisModuleUser *, RedisModuleString **argv, int argc, int db, int *reason))
 
 struct api {
 #define FUNCTION(type, name, arguments) type (*name) arguments;

@@ -3,8 +3,10 @@
 #ifndef DIGLOT_ENGINE_ENGINE_H
 #define DIGLOT_ENGINE_ENGINE_H
 
+#include "engine/access.h"
 #include "config/tls_settings.h"
 #include "engine/executor.h"
+#include "engine/login.h"
 #include "engine/relocations.h"
 #include "engine/settling.h"
 
@@ -15,6 +17,8 @@ struct engine {
     struct history history;
     struct flag_ledger *ledger;
     struct command_context command; /* of the memcached door */
+    struct access access;
+    struct login login;
     struct executor executor;
     struct counter_board *board;
 
@@ -40,6 +44,8 @@ void engine_set_instance(struct engine *engine);
 
 /* events.c: subscribes to keyspace and server events. False when the engine refuses. */
 MUST_USE bool engine_subscribe(RedisModuleCtx *ctx);
+/* filter.c: sees every RESP command on its way. False when the engine refuses. */
+MUST_USE bool engine_register_filter(RedisModuleCtx *ctx);
 /* commands.c: DIGLOT.GET, DIGLOT.SET and DIGLOT.STATS. */
 MUST_USE bool engine_create_commands(RedisModuleCtx *ctx);
 /* tls_settings.c: the options, and where they are not set what the engine's own TLS door works with. */

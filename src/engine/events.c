@@ -1,5 +1,6 @@
 /* What the engine tells: changes of keys, of databases, of the server's role, and the turns of its loop. Callbacks note and
  * count; they write nothing. */
+#include "base/clock.h"
 #include "engine/engine.h"
 
 #include <string.h>
@@ -116,7 +117,9 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     if (!engine) return;
     if (subevent == API_LOOP_BEFORE_SLEEP) {
         engine->on_turn(engine->owner);
+        access_begin_turn(&engine->access, ctx);
         executor_turn(&engine->executor, ctx);
+        access_end_turn(&engine->access);
     } else {
         executor_release(&engine->executor);
     }
@@ -211,12 +214,20 @@ static bool is_tls_option(const char *name)
 static void on_config(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
 {
     (void)event, (void)subevent;
-    const struct engine *engine = engine_instance();
+    struct engine *engine = engine_instance();
     const struct api_config_info *info = data;
     bool is_tls = false;
     for (uint32_t i = 0; i < info->count; i++) is_tls |= is_tls_option(info->names[i]);
+    if (engine) access_note_change(&engine->access); /* the default user's password, maybe */
     char sentence[TLS_ERROR_SIZE];
     if (engine && is_tls && !engine->reload_tls(engine->owner, sentence)) api.Log(ctx, "warning", "%s", sentence);
+}
+
+static void on_cron(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)ctx, (void)event, (void)subevent, (void)data;
+    struct engine *engine = engine_instance();
+    if (engine) access_note_time(&engine->access, clock_monotonic_us());
 }
 
 static const struct {
@@ -227,7 +238,7 @@ static const struct {
     {{API_EVENT_SWAPDB, 1}, on_swap},     {{API_EVENT_LOADING, 1}, on_loading},
     {{API_EVENT_ASYNC_LOAD, 1}, on_async_load}, {{API_EVENT_ROLE, 1}, on_role},
     {{API_EVENT_SHUTDOWN, 1}, on_shutdown}, {{API_EVENT_MODULES, 1}, on_modules},
-    {{API_EVENT_CONFIG, 1}, on_config},
+    {{API_EVENT_CONFIG, 1}, on_config},   {{API_EVENT_CRON, 1}, on_cron},
 };
 
 bool engine_subscribe(RedisModuleCtx *ctx)
@@ -238,5 +249,5 @@ bool engine_subscribe(RedisModuleCtx *ctx)
     if (api.SubscribeToKeyspaceEvents(ctx, classes, on_keyspace_event) != API_OK) return false;
     for (size_t i = 0; i < sizeof server_events / sizeof *server_events; i++)
         if (api.SubscribeToServerEvent(ctx, server_events[i].event, server_events[i].callback) != API_OK) return false;
-    return api.RegisterCommandFilter(ctx, relocations_filter_command, 0) != NULL;
+    return engine_register_filter(ctx);
 }

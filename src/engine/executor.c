@@ -5,6 +5,8 @@
 /* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. */
 #define TURN_MICROSECONDS 2000
 #define MESSAGES_BETWEEN_LOOKS 32
+/* Waiting logins are not looked at more often. */
+#define LOGINS_INTERVAL_US 10000u
 
 static struct batch *batch_of(struct mail *mail)
 {
@@ -44,7 +46,7 @@ void executor_deinit(struct executor *executor)
 {
     mailbox_deinit(&executor->inbox);
     gate_deinit(&executor->gate);
-    executor->ready = executor->parked = executor->unflushed = (struct batch_list){0};
+    executor->ready = executor->parked = executor->logins = executor->unflushed = (struct batch_list){0};
 }
 
 /* How far a turn may still go. */
@@ -63,22 +65,26 @@ static bool budget_is_spent(struct budget *budget)
 enum progress {
     PROGRESS_DONE,   /* the batch can go home, with what is executed of it */
     PROGRESS_PARKED, /* its first message must wait */
+    PROGRESS_LOGIN,  /* its first message is a login that must wait */
     PROGRESS_SPENT,  /* the turn is over */
 };
 
 /* A read that comes to a write, the mark of who refreshes an item, asks the gate as a write does. Where the engine takes no
- * writes, it reads without. False when it must wait. */
-static bool execute_again(struct executor *executor, struct batch *batch, struct message *message)
+ * writes, or the user may not write, it reads without. */
+static enum progress execute_again(struct executor *executor, struct batch *batch, struct identity *identity,
+                                   struct message *message)
 {
     struct command_context *command = executor->command;
-    enum gate_verdict verdict = gate_check_mark(&executor->gate);
     message->result.status = RESULT_PENDING;
-    if (verdict == GATE_WAIT) return false;
+    enum gate_verdict verdict = GATE_REFUSE;
+    if (identity->grant.is_open || access_may_mark(executor->access, identity, message->request.key))
+        verdict = gate_check_mark(&executor->gate);
+    if (verdict == GATE_WAIT) return PROGRESS_PARKED;
     command->leave = verdict == GATE_OPEN ? COMMAND_MAY_MARK : COMMAND_MAY_NOT_MARK;
     command_execute(command, &message->request, &message->result, &batch->values);
     command->leave = COMMAND_MUST_ASK;
     if (verdict == GATE_OPEN) executor->has_unflushed_writes = true;
-    return true;
+    return PROGRESS_DONE;
 }
 
 /* A read that opens its key, once, to have its value. What else meta asks may look at the key before, or leave it
@@ -101,29 +107,46 @@ static void look_ahead(struct executor *executor, const struct batch *batch)
     engine_keyspace_open_ahead(keyspace, executor->command->db);
 }
 
-static void execute_command(struct executor *executor, struct batch *batch, struct message *message)
+/* Only keys of a user who may read them all are opened before their turn. */
+static void execute_command(struct executor *executor, struct batch *batch, const struct identity *identity,
+                            struct message *message)
 {
     struct read_ahead *ahead = &executor->keyspace->ahead;
     read_ahead_reach(ahead, &message->request);
-    bool is_last = batch->executed + 1 == batch->count;
-    if (read_ahead_is_empty(ahead) && !is_last && is_plain_read(&message->request)) look_ahead(executor, batch);
+    bool may_look = identity->grant.is_open && batch->executed + 1 < batch->count;
+    if (may_look && read_ahead_is_empty(ahead) && is_plain_read(&message->request)) look_ahead(executor, batch);
     command_execute(executor->command, &message->request, &message->result, &batch->values);
 }
 
-static bool execute_message(struct executor *executor, struct batch *batch, struct message *message)
+static enum progress execute_login(struct executor *executor, struct batch *batch, struct message *message)
 {
-    if (request_is_local(message->request.op)) return true;
-    if (request_dumps(message->request.op)) {
-        if (executor->has_dumped) return false;
+    uint64_t now_us = clock_monotonic_us();
+    uint64_t due_us = login_execute(executor->login, batch, message, now_us);
+    if (due_us == 0) return PROGRESS_DONE;
+    if (due_us < now_us + LOGINS_INTERVAL_US) due_us = now_us + LOGINS_INTERVAL_US;
+    if (!executor->logins.first || due_us < executor->logins_due_us) executor->logins_due_us = due_us;
+    return PROGRESS_LOGIN;
+}
+
+static enum progress execute_message(struct executor *executor, struct batch *batch, struct identity *identity,
+                                     struct message *message)
+{
+    struct request *request = &message->request;
+    if (request_is_local(request->op)) return PROGRESS_DONE;
+    if (request->op == REQUEST_AUTH) return execute_login(executor, batch, message);
+    if (!identity->grant.is_open && !access_check(executor->access, identity, request, &message->result))
+        return PROGRESS_DONE;
+    if (request_dumps(request->op)) {
+        if (executor->has_dumped) return PROGRESS_PARKED;
         executor->has_dumped = true;
     }
-    enum gate_verdict verdict = gate_check(&executor->gate, &message->request, &message->result);
-    if (verdict == GATE_WAIT) return false;
-    if (verdict == GATE_REFUSE) return true;
-    execute_command(executor, batch, message);
-    if (message->result.status == RESULT_NEEDS_WRITE) return execute_again(executor, batch, message);
-    if (request_writes(message->request.op)) executor->has_unflushed_writes = true;
-    return true;
+    enum gate_verdict verdict = gate_check(&executor->gate, request, &message->result);
+    if (verdict == GATE_WAIT) return PROGRESS_PARKED;
+    if (verdict == GATE_REFUSE) return PROGRESS_DONE;
+    execute_command(executor, batch, identity, message);
+    if (message->result.status == RESULT_NEEDS_WRITE) return execute_again(executor, batch, identity, message);
+    if (request_writes(request->op)) executor->has_unflushed_writes = true;
+    return PROGRESS_DONE;
 }
 
 /* A message that must wait does not hold back the replies of those before it: they go home, and the rest comes again. */
@@ -131,9 +154,10 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
 {
     uint32_t before = batch->executed;
     executor->command->client_descriptor = batch->descriptor;
+    struct identity *identity = access_resolve(executor->access, batch->identity);
     while (batch->executed < batch->count) {
-        if (!execute_message(executor, batch, &batch->messages[batch->executed]))
-            return batch->executed == before ? PROGRESS_PARKED : PROGRESS_DONE;
+        enum progress progress = execute_message(executor, batch, identity, &batch->messages[batch->executed]);
+        if (progress != PROGRESS_DONE) return batch->executed == before ? progress : PROGRESS_DONE;
         batch->executed++;
         if (batch->messages[batch->executed - 1].result.status == RESULT_PART) break;
         if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT) break;
@@ -174,6 +198,8 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
         list_take(&executor->ready);
         if (progress == PROGRESS_PARKED)
             list_append(&executor->parked, batch);
+        else if (progress == PROGRESS_LOGIN)
+            list_append(&executor->logins, batch);
         else if (must_wait_for_flush(executor))
             list_append(&executor->unflushed, batch);
         else
@@ -182,18 +208,37 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
     return true;
 }
 
+static void list_append_all(struct batch_list *list, struct batch_list *others)
+{
+    for (struct batch *batch = list_take(others); batch; batch = list_take(others)) list_append(list, batch);
+}
+
 /* What was parked is tried first, in its order. */
 static void unpark(struct executor *executor)
 {
     struct batch_list later = executor->ready;
     executor->ready = executor->parked;
     executor->parked = (struct batch_list){0};
-    for (struct batch *batch = list_take(&later); batch; batch = list_take(&later)) list_append(&executor->ready, batch);
+    list_append_all(&executor->ready, &later);
+}
+
+static bool has_due_logins(const struct executor *executor)
+{
+    return executor->logins.first && clock_monotonic_us() >= executor->logins_due_us;
+}
+
+/* Logins that have waited come behind everybody else, in their order. What finds that it must wait on goes back. */
+static void unpark_logins(struct executor *executor)
+{
+    if (!has_due_logins(executor)) return;
+    struct batch_list due = executor->logins;
+    executor->logins = (struct batch_list){0};
+    list_append_all(&executor->ready, &due);
 }
 
 static bool has_work(const struct executor *executor)
 {
-    return executor->ready.first || executor->parked.first || flag_ledger_has_work(executor->command->ledger) ||
+    return executor->ready.first || executor->parked.first || has_due_logins(executor) || flag_ledger_has_work(executor->command->ledger) ||
            executor->command->flush_at_ms != 0;
 }
 
@@ -235,6 +280,7 @@ void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
     receive(executor);
     if (!has_work(executor)) return;
     unpark(executor);
+    unpark_logins(executor);
     engine_keyspace_enter(executor->keyspace, ctx);
     prepare(executor, ctx);
     bool is_finished = execute_rounds(executor);

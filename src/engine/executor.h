@@ -13,6 +13,7 @@
 #include "command/command.h"
 #include "engine/gate.h"
 #include "engine/keyspace.h"
+#include "engine/login.h"
 
 /* Batches in the order of their coming. */
 struct batch_list {
@@ -24,9 +25,13 @@ struct executor {
     struct mailbox inbox; /* with a bell; its descriptor is in the engine's event loop */
     struct engine_keyspace *keyspace;
     struct command_context *command;
+    struct access *access;
+    struct login *login;
     struct gate gate;
     struct batch_list ready;
     struct batch_list parked;    /* their next message cannot be executed yet */
+    struct batch_list logins;    /* their next message is a login that has to wait, */
+    uint64_t logins_due_us;      /* until then, monotonic */
     struct batch_list unflushed; /* executed, but the append-only file is not written yet */
     bool has_unflushed_writes;
     bool has_dumped; /* one part of a dump in each turn: the others wait for the next one */
@@ -36,7 +41,7 @@ struct executor {
     void *collect_context;
 };
 
-/* `has_threads`: batches come from other threads, which must wake the engine's loop. False with errno when the kernel
+/* The caller sets `access` and `login` behind this. `has_threads`: batches come from other threads, which must wake the engine's loop. False with errno when the kernel
  * refuses a descriptor. */
 MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
                             bool has_threads);

@@ -1,8 +1,7 @@
 #include "engine/relocations.h"
 
 #include "engine/engine.h"
-
-#include <strings.h>
+#include "engine/words.h"
 
 void relocations_init(struct relocations *relocations)
 {
@@ -10,18 +9,6 @@ void relocations_init(struct relocations *relocations)
 }
 
 /* ---- The command filter ---- */
-
-static struct span argument(RedisModuleCommandFilterCtx *filter, int index)
-{
-    size_t size;
-    const char *data = api.StringPtrLen(api.CommandFilterArgGet(filter, index), &size);
-    return span_of(data, size);
-}
-
-static bool is_word(struct span text, const char *word)
-{
-    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
-}
 
 /* The database of the client that sends a command; -1 where it is not told, or may change before the command's turn. */
 static int client_db(RedisModuleCommandFilterCtx *filter)
@@ -32,15 +19,13 @@ static int client_db(RedisModuleCommandFilterCtx *filter)
     return info.flags & API_CLIENT_MULTI ? -1 : info.db;
 }
 
-void relocations_filter_command(RedisModuleCommandFilterCtx *filter)
+void relocations_note_command(struct engine *engine, RedisModuleCommandFilterCtx *filter, struct span name, int count)
 {
-    int count = api.CommandFilterArgsCount(filter);
-    struct engine *engine = engine_instance();
-    if (count < 3 || !engine || !is_word(argument(filter, 0), "copy")) return;
-    struct item_key source = item_key_of(argument(filter, 1));
-    struct item_key target = item_key_of(argument(filter, 2));
+    if (count < 3 || !words_equal(name, "copy")) return;
+    struct item_key source = item_key_of(words_argument(filter, 1));
+    struct item_key target = item_key_of(words_argument(filter, 2));
     bool names_db = false;
-    for (int i = 3; i < count; i++) names_db |= is_word(argument(filter, i), "db");
+    for (int i = 3; i < count; i++) names_db |= words_equal(words_argument(filter, i), "db");
     copy_table_note(&engine->relocations.copies, &source, &target, names_db);
     engine->relocations.copying_client_db = names_db ? client_db(filter) : -1;
 }

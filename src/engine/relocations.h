@@ -26,8 +26,8 @@ struct relocations {
 
 void relocations_init(struct relocations *relocations);
 
-/* The command filter: sees every command before it is executed or queued. */
-void relocations_filter_command(RedisModuleCommandFilterCtx *filter);
+/* The command filter: sees every command before it is executed or queued. `name` is the command's. */
+void relocations_note_command(struct engine *engine, RedisModuleCommandFilterCtx *filter, struct span name, int count);
 
 /* The events. Those about a key that is a ledger string itself carry no flags. */
 void relocations_note_moved_from(struct engine *engine, int db, const struct item_key *key);

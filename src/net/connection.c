@@ -85,7 +85,7 @@ void connection_open(struct connection *connection, struct connection_set *set)
     connection->source.handle = handle_event;
     connection->active_us = set->now_us;
     atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
-    session_init(&connection->session, set->shared->options, set->counters);
+    session_init(&connection->session, set->shared->options, set->counters, set->shared->doorkeeper);
     connection->session.hub = set->shared->watch;
     connection->session.bell = &set->watchers;
     connection->session.owner = connection;
@@ -139,6 +139,7 @@ void connection_free(struct connection *connection)
 {
     struct pool *pool = &connection->set->pool;
     ring_remove(&connection->link);
+    session_deinit(&connection->session, &connection->input);
     pool_reclaim_batch(pool, &connection->batch);
     pool_reclaim_buffer(pool, &connection->input);
     pool_reclaim_buffer(pool, &connection->output);
@@ -168,6 +169,7 @@ static enum step submit_batch(struct connection *connection)
     batch->home = &connection->set->completions;
     batch->owner = connection;
     batch->descriptor = connection->descriptor;
+    batch->peer = connection->client.address;
     connection->is_away = true;
     set_state(connection, CLIENT_EXECUTES);
     mailbox_post(connection->set->shared->executor, &batch->mail);

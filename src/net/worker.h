@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mailbox.h"
+#include "command/identity.h"
 #include "config/options.h"
 #include "observe/clients.h"
 #include "observe/counters.h"
@@ -18,6 +19,7 @@ struct worker_shared {
     const struct options *options;
     struct client_list *clients;
     struct watch_hub *watch;   /* whom connections that come and go are told; NULL: nobody */
+    const struct doorkeeper *doorkeeper;
     struct mailbox *executor; /* where batches go to be executed */
     atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
     atomic_uint threads;       /* started so far, for their names */

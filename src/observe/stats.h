@@ -19,6 +19,7 @@ struct engine_facts {
     uint64_t evicted_keys; /* since start */
     uint64_t expired_keys; /* since start */
     bool evicts;           /* where memory is short, by its policy */
+    bool asks_login;       /* whether the memcached door does */
 };
 
 struct stats_sources {

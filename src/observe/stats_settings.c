@@ -50,8 +50,8 @@ static void render_features(const struct stats_view *view, struct buffer *output
 {
     const struct options *options = view->sources->options;
     stats_add_text(output, "binding_protocol", "auto-negotiate");
-    stats_add_text(output, "auth_enabled_sasl", "no");
-    stats_add_text(output, "auth_enabled_ascii", "no");
+    stats_add_text(output, "auth_enabled_sasl", yes_or_no(view->facts->asks_login));
+    stats_add_text(output, "auth_enabled_ascii", yes_or_no(view->facts->asks_login));
     stats_add_u64(output, "item_size_max", (uint64_t)option_get(options, max_item_size));
     stats_add_text(output, "maxconns_fast", "yes");
     stats_add_text(output, "slab_reassign", "no");

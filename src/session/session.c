@@ -3,19 +3,23 @@
  * and opens the next batch. */
 #include "session/session.h"
 
+#include "session/login.h"
 #include "wire/ascii.h"
 #include "wire/binary.h"
 
+typedef enum decode_status decoder(struct span input, const struct decode_limits *limits, struct extras *extras,
+                                   struct decoded *decoded);
+
 /* A protocol that a connection may speak. */
 struct dialect {
-    enum decode_status (*decode)(struct span input, const struct decode_limits *limits, struct extras *extras,
-                                 struct decoded *decoded);
+    decoder *decode;
+    decoder *decode_login; /* for clients that have to log in first */
     void (*encode)(const struct request *request, const struct result *result, struct span values, struct buffer *output);
     bool has_lines; /* requests end, or begin, with a line */
 };
 
-static const struct dialect ascii = {ascii_decode, ascii_encode, true};
-static const struct dialect binary = {binary_decode, binary_encode, false};
+static const struct dialect ascii = {ascii_decode, ascii_decode_login, ascii_encode, true};
+static const struct dialect binary = {binary_decode, binary_decode_before_login, binary_encode, false};
 
 /* The first byte of a connection decides what it speaks. */
 static const struct dialect *detect_dialect(char first)
@@ -23,9 +27,19 @@ static const struct dialect *detect_dialect(char first)
     return (unsigned char)first == BINARY_REQUEST_MAGIC ? &binary : &ascii;
 }
 
-void session_init(struct session *session, const struct options *options, struct counters *counters)
+void session_init(struct session *session, const struct options *options, struct counters *counters,
+                  const struct doorkeeper *doorkeeper)
 {
-    *session = (struct session){.options = options, .counters = counters};
+    *session = (struct session){.options = options, .counters = counters, .doorkeeper = doorkeeper};
+}
+
+void session_deinit(struct session *session, struct buffer *input)
+{
+    if (session->has_secret) {
+        buffer_consume(input, buffer_size(input));
+        login_wipe(session, input);
+    }
+    identity_release(&session->identity);
 }
 
 /* Skips what has come of a refused value. */
@@ -86,6 +100,7 @@ static void accept_request(struct session *session, const struct decoded *decode
         counter_add(session->counters, COUNTER_STORE_TOO_LARGE, 1);
     }
     session->is_closing = decoded->closes || decoded->request.op == REQUEST_QUIT;
+    session->has_secret |= decoded->request.op == REQUEST_AUTH;
     if (decoded->request.op != REQUEST_QUIT) {
         add_request(session, decoded, batch);
     }
@@ -132,8 +147,11 @@ static bool decode_request(struct session *session, const struct decode_limits *
     if (session->dialect == NULL) {
         session->dialect = detect_dialect(buffer_content(input).data[0]);
     }
+    bool is_login = login_is_needed(session);
+    session->has_secret |= is_login;
+    decoder *decode = is_login ? session->dialect->decode_login : session->dialect->decode;
     struct decoded decoded;
-    switch (session->dialect->decode(buffer_content(input), limits, batch_extras(batch), &decoded)) {
+    switch (decode(buffer_content(input), limits, batch_extras(batch), &decoded)) {
     case DECODE_REQUEST:
         buffer_consume(input, decoded.consumed);
         accept_request(session, &decoded, batch);
@@ -150,6 +168,12 @@ static bool decode_request(struct session *session, const struct decode_limits *
     return false;
 }
 
+/* What comes behind a login is read when its outcome is known. */
+static bool ends_with_login(const struct batch *batch)
+{
+    return batch->count > 0 && batch->messages[batch->count - 1].request.op == REQUEST_AUTH;
+}
+
 static bool is_all_local(const struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -163,12 +187,14 @@ static bool is_all_local(const struct batch *batch)
 enum session_verdict session_decode(struct session *session, struct buffer *input, struct batch *batch)
 {
     CHECK(batch->count == 0);
-    const struct decode_limits limits = {.max_item_size = (size_t)option_get(session->options, max_item_size)};
+    login_wipe(session, input);
+    const struct decode_limits limits = {.max_item_size = (size_t)option_get(session->options, max_item_size), .has_login = true};
     if (session->in_get) {
         cut_get(session, batch);
     }
-    while (!batch_is_full(batch) && decode_request(session, &limits, input, batch)) {
+    while (!batch_is_full(batch) && decode_request(session, &limits, input, batch) && !ends_with_login(batch)) {
     }
+    batch->identity = session->identity;
     if (batch->count > 0) {
         batch->is_local = is_all_local(batch);
         return SESSION_HAS_BATCH;
@@ -205,6 +231,62 @@ static void start_watching(struct session *session, struct result *result)
     }
 }
 
+/* A key of a text get was denied: as in the engine's MGET the reply is an error, which stands in END's place. */
+static void encode_denied_get(struct session *session, const struct message *message, struct span values,
+                              struct buffer *output)
+{
+    struct request request = message->request;
+    if (message->result.status == RESULT_DENIED) {
+        session->denial = message->result.text;
+    }
+    request.ends_reply = false;
+    session->dialect->encode(&request, &message->result, values, output);
+    if (message->request.ends_reply) {
+        const struct result denied = {.status = RESULT_DENIED, .text = session->denial};
+        session->dialect->encode(&message->request, &denied, values, output);
+        session->denial = SPAN("");
+    }
+}
+
+/* A client that has lost its user, or speaks a protocol without lines, is told so and dropped. An anonymous one that speaks
+ * text may log in. */
+static void encode_unauthenticated(struct session *session, struct batch *batch, const struct message *message,
+                                   struct buffer *output)
+{
+    struct request request = message->request;
+    bool is_dropped = session->identity != NULL || !session->dialect->has_lines;
+    request.ends_reply |= is_dropped;
+    session->dialect->encode(&request, &message->result, SPAN(""), output);
+    if (is_dropped) {
+        session->is_closing = true;
+        session->in_get = false;
+        batch->encoded = batch->count - 1;
+    }
+}
+
+static bool is_text_get(const struct session *session, const struct request *request)
+{
+    return session->dialect->has_lines && request->extras == NULL
+           && (request->op == REQUEST_GET || request->op == REQUEST_GAT);
+}
+
+static void encode_message(struct session *session, struct batch *batch, struct span values, struct buffer *output)
+{
+    const struct message *message = &batch->messages[batch->encoded];
+    enum result_status status = message->result.status;
+    bool is_login = message->request.op == REQUEST_AUTH;
+    if (status == RESULT_UNAUTHENTICATED && !is_login) {
+        encode_unauthenticated(session, batch, message, output);
+    } else if ((status == RESULT_DENIED || session->denial.size > 0) && is_text_get(session, &message->request)) {
+        encode_denied_get(session, message, values, output);
+    } else {
+        session->dialect->encode(&message->request, &message->result, values, output);
+    }
+    if (is_login) {
+        login_settle(session, batch);
+    }
+}
+
 bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit)
 {
     const struct span values = batch->values.data != NULL ? buffer_content(&batch->values) : SPAN("");
@@ -217,7 +299,7 @@ bool session_encode(struct session *session, struct batch *batch, struct buffer 
         if (message->request.op == REQUEST_WATCH) {
             start_watching(session, &message->result);
         }
-        session->dialect->encode(&message->request, &message->result, values, output);
+        encode_message(session, batch, values, output);
         batch->encoded++;
     }
     return !(session->is_closing && batch->encoded == batch->count);

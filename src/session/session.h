@@ -1,12 +1,16 @@
 /* A session: one client's conversation, from bytes to batches and back. No sockets here.
  *
  * The connection feeds input bytes to session_decode, which fills a batch; the batch is executed (or not, when every
- * message is local), and session_encode turns the results into output bytes. One thread at a time. */
+ * message is local), and session_encode turns the results into output bytes. One thread at a time.
+ *
+ * A client is anonymous until it logs in. Where the door is locked to anonymous clients, their bytes are read by a decoder that
+ * knows nothing but logins (session_login.c). A batch ends behind a login, because what comes next is read by its outcome. */
 #ifndef DIGLOT_SESSION_SESSION_H
 #define DIGLOT_SESSION_SESSION_H
 
 #include "base/buffer.h"
 #include "command/batch.h"
+#include "command/identity.h"
 #include "config/options.h"
 #include "observe/counters.h"
 #include "observe/watch.h"
@@ -17,6 +21,10 @@ struct session {
     const struct options *options;
     const struct dialect *dialect; /* NULL before the first byte */
     struct counters *counters; /* of the thread that turns this session */
+    const struct doorkeeper *doorkeeper;
+    struct identity *identity; /* NULL: anonymous */
+    struct span denial;        /* why a key of the text get under way was denied; empty: none was */
+    bool has_secret;           /* the input may hold a password, or what is left of one */
     size_t swallow;            /* bytes of a refused value still to be skipped */
     size_t lineless;           /* bytes at the input's beginning that are known to hold no line end */
     struct request get;        /* the multiget that is being cut into messages … */
@@ -36,7 +44,11 @@ enum session_verdict {
     SESSION_CLOSES,      /* the batch is empty and nothing more will come */
 };
 
-void session_init(struct session *session, const struct options *options, struct counters *counters);
+void session_init(struct session *session, const struct options *options, struct counters *counters,
+                  const struct doorkeeper *doorkeeper);
+
+/* The session is over; wipes what may be left of a password in its input. */
+void session_deinit(struct session *session, struct buffer *input);
 
 /* Consumes requests from `input` until the batch is full, the input holds no whole request more, or the peer is to be
  * dropped behind what is in the batch. `batch` must be empty (batch_reset). Its spans point into `input`, which must not

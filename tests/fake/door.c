@@ -158,6 +158,7 @@ struct door *door_open(size_t threads)
     door->shared.options = &door->options;
     door->shared.clients = &door->clients;
     door->shared.executor = &door->executor;
+    door->shared.doorkeeper = &door->doorkeeper;
     make_bulk(door);
     open_listener(door);
     open_workers(door);

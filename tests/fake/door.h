@@ -24,6 +24,7 @@ struct door {
     struct counter_board board;
     struct mailbox executor;
     struct worker_shared shared;
+    struct doorkeeper doorkeeper;
     struct worker *workers[DOOR_WORKERS_MAX];
     size_t worker_count;
     size_t threads;

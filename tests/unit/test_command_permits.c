@@ -52,13 +52,15 @@ static void test_extras_may_need_more(void **state)
     assert_int_equal(of(REQUEST_SET, ASK_META | ASK_INVALIDATE), BIT(SET));
 }
 
-static void test_stats_reset_is_not_info(void **state)
+static void test_some_stats_need_more_than_info(void **state)
 {
     (void)state;
     const struct request reset = {.op = REQUEST_STATS, .text = SPAN("reset")};
     const struct request items = {.op = REQUEST_STATS, .text = SPAN("items")};
     assert_int_equal(permits_of(&reset), BIT(RESETSTAT));
+    const struct request dump = {.op = REQUEST_STATS, .text = SPAN(" cachedump 1 10")};
     assert_int_equal(permits_of(&items), BIT(INFO));
+    assert_int_equal(permits_of(&dump), BIT(SCAN));
 }
 
 static void test_every_permit_is_a_command(void **state)
@@ -86,7 +88,7 @@ int main(void)
         cmocka_unit_test(test_every_request_that_is_executed_needs_a_permit),
         cmocka_unit_test(test_what_changes_an_item_needs_a_write),
         cmocka_unit_test(test_extras_may_need_more),
-        cmocka_unit_test(test_stats_reset_is_not_info),
+        cmocka_unit_test(test_some_stats_need_more_than_info),
         cmocka_unit_test(test_every_permit_is_a_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

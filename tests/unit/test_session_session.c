@@ -17,6 +17,7 @@
 struct talk {
     struct options options;
     struct counter_board board;
+    struct doorkeeper doorkeeper;
     struct session session;
     struct buffer input;
     struct buffer output;
@@ -29,7 +30,7 @@ static int open_talk(void **state)
     struct talk *talk = check_calloc(1, sizeof(*talk));
     options_init(&talk->options);
     counter_board_init(&talk->board, 1);
-    session_init(&talk->session, &talk->options, &talk->board.sets[0]);
+    session_init(&talk->session, &talk->options, &talk->board.sets[0], &talk->doorkeeper);
     buffer_init(&talk->input);
     buffer_init(&talk->output);
     talk->batch = batch_new();
@@ -40,6 +41,7 @@ static int open_talk(void **state)
 static int close_talk(void **state)
 {
     struct talk *talk = *state;
+    session_deinit(&talk->session, &talk->input);
     counter_board_deinit(&talk->board);
     buffer_deinit(&talk->input);
     buffer_deinit(&talk->output);

@@ -1,0 +1,18 @@
+/* The command filter: the one place where every RESP command passes, before it is queued or executed. */
+#include "engine/engine.h"
+#include "engine/words.h"
+
+static void on_command(RedisModuleCommandFilterCtx *filter)
+{
+    struct engine *engine = engine_instance();
+    int count = api.CommandFilterArgsCount(filter);
+    if (!engine || count < 1) return;
+    struct span name = words_argument(filter, 0);
+    access_note_command(&engine->access, filter, name, count);
+    relocations_note_command(engine, filter, name, count);
+}
+
+bool engine_register_filter(RedisModuleCtx *ctx)
+{
+    return api.RegisterCommandFilter(ctx, on_command, 0) != NULL;
+}
