@@ -75,28 +75,31 @@ class Library:
     name: str
     modes: tuple
     command: typing.Callable  # builds what must be built and gives the program's words
+    # Whether its binary mode takes USER PASSWORD, for SASL.
+    logs_in: bool = False
     # Not among Debian 12's packages: `make client-deps` fetches it, and only `make test-clients` runs it.
     is_fetched: bool = False
 
 
 LIBRARIES = [
-    Library("libmemcached", ("ascii", "binary"), libmemcached),
-    Library("pylibmc", ("ascii", "binary"), lambda: python("with_pylibmc.py")),
+    Library("libmemcached", ("ascii", "binary"), libmemcached, logs_in=True),
+    Library("pylibmc", ("ascii", "binary"), lambda: python("with_pylibmc.py"), logs_in=True),
     Library("pymemcache", ("ascii",), lambda: python("with_pymemcache.py")),
     Library("python-memcached", ("ascii",), lambda: python("with_python_memcached.py")),
-    Library("php-memcached", ("ascii", "binary"), lambda: ["php", program("php_memcached.php")]),
-    Library("php-sessions", ("ascii", "binary"), lambda: ["php", program("php_sessions.php")]),
-    Library("django", ("pymemcache", "pylibmc", "pylibmc-binary"), lambda: python("with_django.py")),
-    Library("dalli-3.0", ("binary",), dalli),
+    Library("php-memcached", ("ascii", "binary"), lambda: ["php", program("php_memcached.php")], logs_in=True),
+    Library("php-sessions", ("ascii", "binary"), lambda: ["php", program("php_sessions.php")], logs_in=True),
+    Library("django", ("pymemcache", "pylibmc", "pylibmc-binary"), lambda: python("with_django.py"), logs_in=True),
+    Library("dalli-3.0", ("binary",), dalli, logs_in=True),
     Library("cache-memcached-fast", ("ascii",), lambda: ["perl", program("cache_memcached_fast.pl")]),
     Library("gomemcache-2014", ("ascii",), lambda: gomemcache("gomemcache-2014", "/" + GO_SOURCES)),
-    Library("spymemcached", ("ascii", "binary"), spymemcached),
-    Library("gomemcache-2023", ("ascii",), lambda: gomemcache("gomemcache-2023", fetched("trixie", GO_SOURCES), "-tags", "newer"), is_fetched=True),
+    Library("spymemcached", ("ascii", "binary"), spymemcached, logs_in=True),
+    Library("gomemcache-2023", ("ascii",), lambda: gomemcache("gomemcache-2023", fetched("trixie", GO_SOURCES), "-tags", "newer"),
+            is_fetched=True),
     Library("pymemcache-4", ("ascii",), lambda: python("with_pymemcache.py", fetched("trixie", PYTHON_PACKAGES)), is_fetched=True),
     Library("django-4", ("pymemcache",), lambda: python("with_django.py", fetched("trixie", PYTHON_PACKAGES)), is_fetched=True),
-    Library("dalli-3.2", ("binary", "meta"), lambda: dalli("trixie"), is_fetched=True),
+    Library("dalli-3.2", ("binary", "meta"), lambda: dalli("trixie"), logs_in=True, is_fetched=True),
     Library("dalli-5", ("meta",), lambda: dalli("sid"), is_fetched=True),
-    Library("memjs", ("binary",), lambda: node("memjs.js"), is_fetched=True),
+    Library("memjs", ("binary",), lambda: node("memjs.js"), logs_in=True, is_fetched=True),
     Library("memcached-npm", ("ascii",), lambda: node("memcached.js"), is_fetched=True),
 ]
 

@@ -27,6 +27,7 @@ import net.spy.memcached.ConnectionFactoryBuilder;
 import net.spy.memcached.DefaultHashAlgorithm;
 import net.spy.memcached.MemcachedClient;
 import net.spy.memcached.auth.AuthDescriptor;
+import net.spy.memcached.auth.PlainCallbackHandler;
 import net.spy.memcached.internal.OperationFuture;
 import net.spy.memcached.transcoders.IntegerTranscoder;
 import net.spy.memcached.transcoders.LongTranscoder;
@@ -348,7 +349,7 @@ public final class Spymemcached {
             .setProtocol(isBinary ? ConnectionFactoryBuilder.Protocol.BINARY : ConnectionFactoryBuilder.Protocol.TEXT)
             .setHashAlg(DefaultHashAlgorithm.KETAMA_HASH).setOpTimeout(20000).setDaemon(true);
         if (words.length == 5) {
-            factory.setAuthDescriptor(AuthDescriptor.typical(words[3], words[4]));
+            factory.setAuthDescriptor(new AuthDescriptor(new String[] {"PLAIN"}, new PlainCallbackHandler(words[3], words[4])));
         }
         return factory;
     }
