@@ -51,6 +51,18 @@ static void execute_shutdown(struct command_context *context, const struct reque
     }
 }
 
+static void execute_refresh_certs(struct command_context *context, struct result *result)
+{
+    if (!context->stats->tls) {
+        result->status = RESULT_NOT_ALLOWED;
+    } else if (context->keyspace->api->refresh_certs(context->keyspace)) {
+        result->status = RESULT_OK;
+    } else {
+        result->status = RESULT_REFUSED;
+        result->text = SPAN("the new certificates cannot be used, the old ones stay: see the log");
+    }
+}
+
 /* The connection itself becomes the watcher; here the streams are looked up. */
 static void execute_watch(const struct request *request, struct result *result)
 {
@@ -172,6 +184,8 @@ void command_execute(struct command_context *context, const struct request *requ
         execute_flush_all(context, request, result);
     else if (request->op == REQUEST_STATS)
         execute_stats(context, request, result, values);
+    else if (request->op == REQUEST_REFRESH_CERTS)
+        execute_refresh_certs(context, result);
     else if (request->op == REQUEST_SHUTDOWN)
         execute_shutdown(context, request, result);
     else if (request->op == REQUEST_WATCH)

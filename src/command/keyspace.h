@@ -70,6 +70,8 @@ struct keyspace_api {
                  void (*visit)(void *context, struct span key), void *context);
     /* Has the engine end itself as it does when it is told to terminate: soon, after saving what it is configured to save. */
     void (*shut_down)(struct keyspace *keyspace);
+    /* Reads the certificates of the TLS door anew; false, with a line in the log, when they cannot be used. */
+    bool (*refresh_certs)(struct keyspace *keyspace);
     /* `db`: whose keys are counted. */
     void (*facts)(struct keyspace *keyspace, int db, struct engine_facts *facts);
 };

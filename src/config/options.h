@@ -30,6 +30,8 @@
 
 /* CHOICE(field, "name", "one|of|these", index of the default, is_live, "description"); the value is an index into the list */
 #define OPTIONS_CHOICE(CHOICE)                                                                                            \
+    CHOICE(protocol, "protocol", "auto|ascii|binary", 0, true,                                                            \
+           "what new connections may speak; auto: their first byte tells, ascii is classic and meta text")                \
     CHOICE(tls_auth_clients, "tls-auth-clients", "engine|no|optional|yes", 0, true,                                       \
            "whether TLS clients must show a certificate; engine: what the engine's tls-auth-clients says")                \
     CHOICE(tls_min_version, "tls-min-version", "1.2|1.3", 0, true, "oldest TLS version that is spoken")
@@ -53,6 +55,7 @@
 #define OPTION_KEY_PREFIX_MAX 128
 
 /* The choices above, in their order. */
+enum protocol_choice { PROTOCOL_AUTO, PROTOCOL_ASCII, PROTOCOL_BINARY };
 enum tls_auth_clients { TLS_AUTH_ENGINE, TLS_AUTH_NO, TLS_AUTH_OPTIONAL, TLS_AUTH_YES };
 enum tls_min_version { TLS_MIN_1_2, TLS_MIN_1_3 };
 

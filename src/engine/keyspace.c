@@ -1,6 +1,7 @@
 #include "engine/keyspace.h"
 
 #include "base/number.h"
+#include "engine/engine.h"
 
 #include <signal.h>
 #include <string.h>
@@ -240,6 +241,15 @@ static bool walk_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t 
     return is_ok;
 }
 
+static bool refresh_certs(struct keyspace *keyspace)
+{
+    struct engine *engine = engine_instance();
+    char sentence[TLS_ERROR_SIZE];
+    if (engine->reload_tls(engine->owner, sentence)) return true;
+    api.Log(of(keyspace)->ctx, "warning", "%s", sentence);
+    return false;
+}
+
 static void shut_down(struct keyspace *keyspace)
 {
     (void)keyspace;
@@ -284,6 +294,7 @@ static const struct keyspace_api engine_keyspace_api = {
     .scan = scan_db,
     .walk = walk_db,
     .shut_down = shut_down,
+    .refresh_certs = refresh_certs,
     .facts = read_facts,
 };
 

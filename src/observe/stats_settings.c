@@ -48,8 +48,9 @@ static void render_limits(const struct stats_view *view, struct buffer *output)
 
 static void render_features(const struct stats_view *view, struct buffer *output)
 {
+    static const char *const protocols[] = {"auto-negotiate", "ascii", "binary"};
     const struct options *options = view->sources->options;
-    stats_add_text(output, "binding_protocol", "auto-negotiate");
+    stats_add_text(output, "binding_protocol", protocols[option_get(options, protocol)]);
     stats_add_text(output, "auth_enabled_sasl", yes_or_no(view->facts->asks_login));
     stats_add_text(output, "auth_enabled_ascii", yes_or_no(view->facts->asks_login));
     stats_add_u64(output, "item_size_max", (uint64_t)option_get(options, max_item_size));

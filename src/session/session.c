@@ -21,10 +21,12 @@ struct dialect {
 static const struct dialect ascii = {ascii_decode, ascii_decode_login, ascii_encode, true};
 static const struct dialect binary = {binary_decode, binary_decode_before_login, binary_encode, false};
 
-/* The first byte of a connection decides what it speaks. */
-static const struct dialect *detect_dialect(char first)
+/* The first byte of a connection decides what it speaks, unless all have to speak the same. */
+static const struct dialect *detect_dialect(const struct options *options, char first)
 {
-    return (unsigned char)first == BINARY_REQUEST_MAGIC ? &binary : &ascii;
+    int protocol = option_get(options, protocol);
+    if (protocol == PROTOCOL_AUTO) return (unsigned char)first == BINARY_REQUEST_MAGIC ? &binary : &ascii;
+    return protocol == PROTOCOL_BINARY ? &binary : &ascii;
 }
 
 void session_init(struct session *session, const struct options *options, struct counters *counters,
@@ -145,7 +147,7 @@ static bool decode_request(struct session *session, const struct decode_limits *
         return false;
     }
     if (session->dialect == NULL) {
-        session->dialect = detect_dialect(buffer_content(input).data[0]);
+        session->dialect = detect_dialect(session->options, buffer_content(input).data[0]);
     }
     bool is_login = login_is_needed(session);
     session->has_secret |= is_login;

@@ -40,7 +40,7 @@ static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE]
     [8] = {COMMAND("shutdown", ascii_decode_shutdown, 0, 0), FIXED("extstore", "ERROR")},
     [9] = {COMMAND("flush_all", ascii_decode_flush_all, 1, 3), COMMAND("verbosity", ascii_decode_verbosity, 2, 3)},
     [11] = {COMMAND("lru_crawler", ascii_decode_lru_crawler, 0, 0)},
-    [13] = {FIXED("refresh_certs", "Error TLS not enabled")},
+    [13] = {{.name = SPAN("refresh_certs"), .decode = ascii_decode_plain, .op = REQUEST_REFRESH_CERTS}},
     [14] = {COMMAND("cache_memlimit", ascii_decode_memlimit, 2, 3)},
 };
 

@@ -104,6 +104,7 @@ static struct span words_of(enum request_op op, enum result_status status)
         {REQUEST_TOUCH, RESULT_OK, SPAN("TOUCHED")},
         {REQUEST_WATCH, RESULT_NOT_FOUND, SPAN("ERROR")},
         {REQUEST_WATCH, RESULT_NOT_ALLOWED, SPAN("WATCHER_TOO_MANY log watcher limit reached")},
+        {REQUEST_REFRESH_CERTS, RESULT_NOT_ALLOWED, SPAN("Error TLS not enabled")},
         {REQUEST_SHUTDOWN, RESULT_NOT_ALLOWED, SPAN("ERROR: shutdown not enabled")},
         {REQUEST_SHUTDOWN, RESULT_NOT_FOUND, SPAN("CLIENT_ERROR invalid shutdown mode")},
         {REQUEST_STATS, RESULT_OK, SPAN("RESET")},

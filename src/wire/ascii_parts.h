@@ -37,7 +37,7 @@ struct ascii_command {
 ascii_decoder ascii_decode_get, ascii_decode_gat, ascii_decode_storage, ascii_decode_arithmetic, ascii_decode_delete,
     ascii_decode_touch;
 /* Commands on the server: ascii_server.c */
-ascii_decoder ascii_decode_fixed, ascii_decode_quit, ascii_decode_flush_all, ascii_decode_stats, ascii_decode_verbosity,
+ascii_decoder ascii_decode_fixed, ascii_decode_plain, ascii_decode_quit, ascii_decode_flush_all, ascii_decode_stats, ascii_decode_verbosity,
     ascii_decode_memlimit, ascii_decode_watch, ascii_decode_shutdown;
 /* Commands that tune a memory that is not ours: ascii_tuning.c */
 ascii_decoder ascii_decode_slabs, ascii_decode_lru, ascii_decode_lru_crawler;

@@ -14,6 +14,16 @@ enum decode_status ascii_decode_fixed(const struct ascii_command *command, const
     return ascii_reply(decoded, command->text);
 }
 
+/* The command's name says it all. */
+enum decode_status ascii_decode_plain(const struct ascii_command *command, const struct ascii_line *line,
+                                      const struct decode_limits *limits, struct decoded *decoded)
+{
+    (void)line;
+    (void)limits;
+    decoded->request.op = command->op;
+    return DECODE_REQUEST;
+}
+
 enum decode_status ascii_decode_quit(const struct ascii_command *command, const struct ascii_line *line,
                                     const struct decode_limits *limits, struct decoded *decoded)
 {

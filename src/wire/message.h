@@ -39,7 +39,7 @@ enum request_op {
     REQUEST_METADUMP,  /* lru_crawler metadump: all items, in parts (RESULT_PART) */
     REQUEST_MGDUMP,    /* the same as mg lines */
     REQUEST_WATCH,     /* `text` names the streams; result.number has them as bits of enum watch_stream (observe/watch.h) */
-    REQUEST_REFRESH_CERTS,
+    REQUEST_REFRESH_CERTS, /* read the files of the TLS door anew */
     REQUEST_SHUTDOWN,  /* `text`: empty or "graceful", which are the same here */
     REQUEST_OPS
 };

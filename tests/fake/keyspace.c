@@ -385,6 +385,11 @@ static bool walk_db(struct keyspace *keyspace, int db, uint64_t *cursor, size_t 
     return true;
 }
 
+static bool refresh_certs(struct keyspace *keyspace)
+{
+    return !of(keyspace)->has_bad_certs;
+}
+
 static void shut_down(struct keyspace *keyspace)
 {
     of(keyspace)->is_shut_down = true;
@@ -414,6 +419,7 @@ static const struct keyspace_api fake_keyspace_api = {
     .scan = scan_db,
     .walk = walk_db,
     .shut_down = shut_down,
+    .refresh_certs = refresh_certs,
     .facts = read_facts,
 };
 

@@ -34,6 +34,7 @@ struct fake_keyspace {
     bool knows_idle;    /* the policy keeps a clock of each key's use */
     bool refuses_flush; /* the engine has no such command */
     bool refuses_walk;  /* the same */
+    bool has_bad_certs; /* what refresh_certs says */
     bool is_shut_down;  /* the engine was asked to end itself */
 
     /* Whom events are told to; each may be NULL. */

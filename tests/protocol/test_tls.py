@@ -216,12 +216,12 @@ def test_a_new_certificate_is_for_new_connections_and_old_ones_live_on(start_tls
         assert old.get("key") == (b"value", 0)
 
 
-@pytest.mark.parametrize("option", ["diglot.tls-cert-file", "tls-cert-file"])
+@pytest.mark.parametrize("option", ["diglot.tls-cert-file", "tls-cert-file", None])
 def test_setting_a_files_name_again_reads_it_again(start_tls, authority, option):
-    """Ours, and the engine's where we use that."""
+    """Ours, and the engine's where we use that; and so does refresh_certs."""
     cert_file, key_file = authority.issue("renewed")
     settings = {"cert-file": cert_file, "key-file": key_file}
-    if option.startswith("diglot."):
+    if option != "tls-cert-file":
         server = start_tls(tls_cert_file=cert_file, tls_key_file=key_file)
     else:
         server = start_tls(tls_cert_file="", tls_key_file="", config={f"tls-{name}": path for name, path in settings.items()})
@@ -230,7 +230,10 @@ def test_setting_a_files_name_again_reads_it_again(start_tls, authority, option)
             shutil.copy(new, path)
         with server.connect() as same:
             assert serial_of(same) == serial_of(old)
-        server.resp().config_set(option, cert_file)
+        if option:
+            server.resp().config_set(option, cert_file)
+        else:
+            assert old.ask(b"refresh_certs") == b"OK"
         with server.connect() as new:
             assert serial_of(new) != serial_of(old)
         assert old.get("nothing") is None
@@ -265,6 +268,7 @@ def test_a_file_that_went_bad_is_told_and_the_old_certificate_stays(start_tls, a
     server.resp().config_set("diglot.tls-cert-file", cert_file)  # the value is the same: the engine does not ask us
     assert "cannot use the certificate file" in server.log()
     with server.connect() as client:
+        assert client.ask(b"refresh_certs").startswith(b"SERVER_ERROR ")
         assert serial_of(client) == before
 
 

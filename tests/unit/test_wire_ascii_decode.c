@@ -279,7 +279,6 @@ static void test_server_commands(void **state)
         {SPAN("version\0foo\r\n"), "VERSION 1.6.18-diglot-0.1.0", false},
         {SPAN("version\r\r\n"), "ERROR", false},
         {SPAN("shutdown graceful\r\n"), NULL, false},
-        {SPAN("refresh_certs\r\n"), "Error TLS not enabled", false},
         {SPAN("verbosity\r\n"), "ERROR", false},
         {SPAN("verbosity 1\r\n"), "OK", false},
         {SPAN("verbosity 1 noreply\r\n"), "OK", true},
@@ -308,6 +307,7 @@ static void test_server_commands(void **state)
     assert_int_equal(decode_whole(SPAN("stats detail on\r\n")).op, REQUEST_STATS);
     assert_span(decode_whole(SPAN("stats detail on\r\n")).text, " detail on");
     assert_int_equal(decode_whole(SPAN("shutdown\r\n")).op, REQUEST_SHUTDOWN);
+    assert_int_equal(decode_whole(SPAN("refresh_certs\r\n")).op, REQUEST_REFRESH_CERTS);
     assert_span(decode_whole(SPAN("shutdown\r\n")).text, "");
     assert_span(decode_whole(SPAN("shutdown graceful x\r\n")).text, "graceful");
     assert_int_equal(decode_whole(SPAN("watch fetchers  x\r\n")).op, REQUEST_WATCH);
