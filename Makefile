@@ -38,7 +38,7 @@ test_packages := clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shel
 	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools openssl python3-cryptography
 # The client libraries of Debian 12. scripts/fetch-clients gets the others.
 client_packages := libmemcached-dev php-cli php-memcached python3-django ruby ruby-dalli libcache-memcached-fast-perl \
-	golang-go golang-github-bradfitz-gomemcache-dev libspymemcached-java default-jdk-headless
+	golang-go golang-github-bradfitz-gomemcache-dev libspymemcached-java default-jdk-headless sasl2-bin
 
 export PYTHONDONTWRITEBYTECODE := 1
 MAKEFLAGS += --no-print-directory
