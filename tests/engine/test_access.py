@@ -138,7 +138,10 @@ DENIALS = [  # what is asked, the rule that is taken away, the RESP command in t
     (b"append {k} 0 0 1\r\nv", "-append", b"append"), (b"prepend {k} 0 0 1\r\nv", "-append", b"append"),
     (b"incr {k} 1", "-incrby", b"incrby"), (b"decr {k} 1", "-decrby", b"decrby"), (b"delete {k}", "-del", b"del"),
     (b"touch {k} 10", "-expire", b"expire"), (b"flush_all", "-flushdb", b"flushdb"), (b"stats", "-info", b"info"),
-    (b"stats reset", "-config|resetstat", b"config|resetstat"),
+    (b"stats reset", "-config|resetstat", b"config|resetstat"), (b"stats cachedump 1 1", "-scan", b"scan"),
+    (b"lru_crawler metadump all", "-scan", b"scan"), (b"lru_crawler mgdump all", "-scan", b"scan"),
+    (b"watch mutations", "-monitor", b"monitor"), (b"refresh_certs", "-config|set", b"config|set"),
+    (b"shutdown", "-shutdown", b"shutdown"),
 ]
 
 
