@@ -3,7 +3,7 @@
 #define DIGLOT_BASE_VERSION_H
 
 #define DIGLOT_VERSION "0.1.0"
-/* Clients compare the number that `version` tells: it says which memcached's features and bytes to expect. */
+/* What `version` tells: clients compare the number, and some take whatever stands at the end for it, so it stands alone. */
 #define DIGLOT_MEMCACHED_LEVEL "1.6.18"
 
 #endif

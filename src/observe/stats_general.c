@@ -109,7 +109,7 @@ static uint64_t nothing(const struct stats_view *view)
 
 static void render_version(const char *name, struct buffer *output)
 {
-    stats_add_text(output, name, DIGLOT_MEMCACHED_LEVEL "-diglot-" DIGLOT_VERSION);
+    stats_add_text(output, name, DIGLOT_MEMCACHED_LEVEL);
 }
 
 static void add_seconds(struct buffer *output, const char *name, struct timeval time)

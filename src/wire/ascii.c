@@ -35,7 +35,7 @@ static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE]
     [5] = {COMMAND("touch", ascii_decode_touch, 3, 4), COMMAND("stats", ascii_decode_stats, 0, 0),
            COMMAND("slabs", ascii_decode_slabs, 0, 0), COMMAND("watch", ascii_decode_watch, 0, 0)},
     [6] = {COMMAND("delete", ascii_decode_delete, 2, 4), STORAGE("append", REQUEST_APPEND)},
-    [7] = {FIXED("version", "VERSION " DIGLOT_MEMCACHED_LEVEL "-diglot-" DIGLOT_VERSION),
+    [7] = {FIXED("version", "VERSION " DIGLOT_MEMCACHED_LEVEL),
            STORAGE("replace", REQUEST_REPLACE), STORAGE("prepend", REQUEST_PREPEND)},
     [8] = {COMMAND("shutdown", ascii_decode_shutdown, 0, 0), FIXED("extstore", "ERROR")},
     [9] = {COMMAND("flush_all", ascii_decode_flush_all, 1, 3), COMMAND("verbosity", ascii_decode_verbosity, 2, 3)},

@@ -198,7 +198,7 @@ static enum decode_status decode_version(const struct binary_command *command, c
     (void)command;
     (void)frame;
     (void)limits;
-    return binary_reply(decoded, BINARY_OK, SPAN(DIGLOT_MEMCACHED_LEVEL "-diglot-" DIGLOT_VERSION));
+    return binary_reply(decoded, BINARY_OK, SPAN(DIGLOT_MEMCACHED_LEVEL));
 }
 
 static enum decode_status decode_quit(const struct binary_command *command, const struct binary_frame *frame,

@@ -42,7 +42,7 @@ def test_a_flush_for_now_empties_at_once(client, line):
 def test_a_flush_for_the_past_empties_at_once(client, line):
     fill(client)
     client.send(with_time(line) + b"\r\nversion\r\n")
-    client.read_until(b"diglot-0.1.0\r\n")
+    client.read_until(b"VERSION 1.6.18\r\n")
     assert left(client) == 0
 
 

