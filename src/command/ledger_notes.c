@@ -126,15 +126,17 @@ void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_
         slot_map_set(states, slot, SLOT_UNKNOWN);
 }
 
-/* Notes of a database that was emptied concern nothing any more, but as the source or the target of a move. Those are
- * settled right all the same: their ledgers are gone, and a record that they clear is not there. Only a move from the
- * emptied database into another one would lose the flags it carries: that item's flags are unknown. */
+/* Notes of a database that was emptied concern nothing any more, but as the source or the target of a move. Of a move into it
+ * the record that the item left behind is still to be cleared; a move or copy out of it has lost the flags it carries: that
+ * item's flags are unknown. */
 void flag_ledger_note_emptied(struct flag_ledger *ledger, int db)
 {
     size_t kept = 0;
     for (size_t i = 0; i < ledger->note_count; i++) {
         struct note note = ledger->notes[i];
-        if (note.item.db == db) continue;
+        bool leaves_record = note.kind == NOTE_MOVE && note.from.db != db;
+        if (note.item.db == db && !leaves_record) continue;
+        if (note.item.db == db) note = (struct note){.kind = NOTE_OVERWRITE, .item = note.from};
         bool carries = note.kind == NOTE_MOVE || note.kind == NOTE_COPY;
         if (carries && (note.from.db == db || note.from.db == ANY_DB)) note.kind = NOTE_UNKNOWN;
         ledger->notes[kept++] = note;

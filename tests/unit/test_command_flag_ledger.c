@@ -433,6 +433,19 @@ static void test_emptied_behind_a_carry(void **state)
     assert_int_equal(flags_in(world, 1, B2), MISS);
 }
 
+/* The item is gone with the database that it was moved to; what it left behind goes, too. */
+static void test_emptied_behind_a_move_into_it(void **state)
+{
+    struct world *world = *state;
+    struct item_key key = item_key_of(A);
+    struct item_flags flags;
+    set(world, A, 5);
+    assert_true(fake_resp_move(&world->fake, 0, A, 1));
+    fake_resp_flushdb(&world->fake, 1);
+    assert_true(flag_ledger_read(world->ledger, 0, &key, &flags));
+    assert_int_equal(flags.flags, 0);
+}
+
 static void test_emptied(void **state)
 {
     struct world *world = *state;
@@ -681,6 +694,7 @@ int main(void)
         TEST(test_ledger_lost_behind_a_carry),
         TEST(test_swept_behind_a_carry),
         TEST(test_emptied_behind_a_carry),
+        TEST(test_emptied_behind_a_move_into_it),
         TEST(test_emptied),
         TEST(test_swapped),
         TEST(test_not_writable),
