@@ -47,7 +47,7 @@ static void check_request(const struct decoded *decoded, struct span input)
     } else if (request->op == REQUEST_REPLY) {
         REQUIRE(request->key.size == 0 && request->text.size > 0);
         REQUIRE(memchr(request->text.data, '\n', request->text.size) == NULL);
-    } else if (request->op == REQUEST_STATS) {
+    } else if (request_is_on_server(request->op)) {
         REQUIRE(lies_in(request->text, taken));
     } else if (request->op != REQUEST_QUIT && request->op != REQUEST_FLUSH_ALL) {
         REQUIRE(request->key.size > 0);

@@ -55,10 +55,11 @@ static void check_request(const struct decoded *decoded, const struct extras *ex
     REQUIRE(request->value.size == 0 || is_storage(request->op) || request->op == REQUEST_AUTH);
     if (request->op == REQUEST_REPLY) {
         check_reply(decoded);
-    } else if (request->op == REQUEST_STATS) {
-        REQUIRE(lies_in(request->text, taken) && request->text.size <= ITEM_KEY_MAX);
     } else if (request->op == REQUEST_AUTH) {
         REQUIRE(request->key.size > 0 && request->key.size + request->value.size <= BINARY_LOGIN_MAX);
+    } else if (request_is_on_server(request->op)) {
+        bool is_detail = span_starts_with(request->text, SPAN("detail")); /* said in static words */
+        REQUIRE((is_detail || lies_in(request->text, taken)) && request->text.size <= ITEM_KEY_MAX);
     } else if (request->op != REQUEST_QUIT && request->op != REQUEST_FLUSH_ALL) {
         check_keyed(request, extras);
     }

@@ -2,7 +2,7 @@
 by clients of both protocols."""
 import pytest
 
-from lib.binary import (ADD, APPEND, DELETE, FLUSH, GAT, GET, GETK, GETKQ, INCR, NOOP, QUIT, SASL_AUTH, SASL_LIST, SET, SETQ,
+from lib.binary import (ADD, APPEND, DELETE, FLUSH, GAT, GET, GETK, GETKQ, INCR, NOOP, QUIT, SET, SETQ,
                         STAT, TOUCH, VERBOSITY, Frame, ask, count, read_packet, split_packets, store, talk, touch)
 
 OK, NOT_FOUND, EXISTS, TOO_LARGE, INVALID = range(5)
@@ -176,8 +176,3 @@ def test_a_forbidden_flush_is_an_authentication_error(start):
     server = start(flush_all="no")
     with server.connect() as client:
         assert ask_one(client, Frame(FLUSH)).status == AUTH_ERROR
-
-
-def test_sasl_is_unknown_where_nobody_logs_in(server, client):
-    assert ask_one(client, Frame(SASL_LIST)).status == UNKNOWN_COMMAND
-    assert ask_one(client, Frame(SASL_AUTH, b"PLAIN", value=b"\0user\0password")).status == UNKNOWN_COMMAND
