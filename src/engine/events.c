@@ -125,9 +125,10 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     }
 }
 
-/* Any number of items may have changed. */
+/* Any number of items may have changed, here or at another server that they were at until now. */
 static void note_all_changed(struct engine *engine)
 {
+    version_catch_up(&engine->versions, clock_wall_ns());
     version_advance_all(&engine->versions);
     history_forget_all(&engine->history);
 }

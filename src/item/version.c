@@ -1,12 +1,16 @@
 #include "item/version.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 
 /* Ten years in nanoseconds: what the clock reaches at the very most before the next restart. */
 #define REACH (UINT64_C(10) * 366 * 86400 * 1000000000)
+
+/* A quarter of an hour in nanoseconds: far more than what two clocks give out behind the same leap. */
+#define GAP_MOST (UINT64_C(1) << 40)
 
 static uint64_t *counter_of(const struct version_clock *clock, uint64_t key_hash)
 {
@@ -19,6 +23,7 @@ void version_clock_init(struct version_clock *clock, uint64_t start)
         .first = start,
         .last = start,
         .floor = start,
+        .gap = hash_key(span_of(&start, sizeof start)) % GAP_MOST,
         .counters = check_calloc(VERSION_COUNTERS, sizeof *clock->counters),
     };
 }
@@ -61,14 +66,15 @@ void version_advance(struct version_clock *clock, uint64_t key_hash)
 }
 
 /* False when the clock may come to this token. A token ahead of it is then one for a later content of some key,
- * perhaps the same, whose cas would succeed with the token of this one: so the clock leaps over it. It does that within its
+ * perhaps the same, whose cas would succeed with the token of this one: so the clock leaps over it, and by a gap of its own
+ * beyond it, as another server's clock, or this one's behind a restart, may leap over the same token. It does that within its
  * reach alone, so that nobody can make it come to its end, and the span behind that, where it might arrive on foot, is not
  * for clients to choose from. */
 static bool leap_over(struct version_clock *clock, uint64_t token)
 {
     if (token <= clock->last || token - clock->first >= 2 * REACH) return true;
     if (token - clock->first >= REACH) return false;
-    clock->last = token;
+    clock->last = token + clock->gap;
     return true;
 }
 
@@ -85,4 +91,9 @@ void version_advance_to(struct version_clock *clock, uint64_t key_hash, uint64_t
 void version_advance_all(struct version_clock *clock)
 {
     clock->floor = ++clock->last;
+}
+
+void version_catch_up(struct version_clock *clock, uint64_t now)
+{
+    if (clock->last < now) clock->last = now;
 }

@@ -6,7 +6,8 @@
  * per key. What changes many keys at once (FLUSHALL, SWAPDB, loading, a new role) raises a floor above all tokens given out.
  *
  * The clock starts from the wall clock in nanoseconds, and keys change less than once in a nanosecond, so tokens never
- * repeat across restarts and failovers. Main thread only. */
+ * repeat across restarts; and it is set by the wall clock again where another server's tokens came before its own, in a
+ * failover. Main thread only. */
 #ifndef DIGLOT_ITEM_VERSION_H
 #define DIGLOT_ITEM_VERSION_H
 
@@ -28,6 +29,7 @@ struct version_clock {
     uint64_t first; /* no token from the clock is smaller */
     uint64_t last;  /* the newest value given out */
     uint64_t floor;
+    uint64_t gap; /* how far beyond a token that it leaps over the clock comes down */
     uint64_t *counters;
     struct version_choice *choices; /* NULL until a client chooses */
 };
@@ -55,5 +57,8 @@ void version_advance_to(struct version_clock *clock, uint64_t key_hash, uint64_t
 
 /* Tells that any number of keys may have changed: no token given out before stands any longer. */
 void version_advance_all(struct version_clock *clock);
+
+/* `now`: the wall clock in nanoseconds. What is given out from here on is later than what any server has given out so far. */
+void version_catch_up(struct version_clock *clock, uint64_t now);
 
 #endif

@@ -132,6 +132,33 @@ static void test_clock_leaps_over_a_chosen_token(void **state)
     assert_true(version_current(clock, 1) > START + 9 * YEAR);
 }
 
+/* What one server's clock gives out behind a leap, another's does not, nor its own when it has started anew. */
+static void test_clocks_leap_apart(void **state)
+{
+    struct version_clock *clock = *state, other;
+    version_clock_init(&other, START + 1000000);
+    version_advance_to(clock, 1, START + 5 * YEAR);
+    version_advance_to(&other, 1, START + 5 * YEAR);
+    assert_int_equal(version_current(clock, 1), START + 5 * YEAR);
+    assert_int_equal(version_current(&other, 1), START + 5 * YEAR);
+    version_advance(clock, 2);
+    version_advance(&other, 2);
+    uint64_t token = version_current(clock, 2), of_other = version_current(&other, 2);
+    assert_true(token > of_other + 1000000 || of_other > token + 1000000);
+    version_clock_deinit(&other);
+}
+
+static void test_catching_up_with_other_servers(void **state)
+{
+    struct version_clock *clock = *state;
+    version_catch_up(clock, START + 1000);
+    version_advance(clock, 1);
+    assert_int_equal(version_current(clock, 1), START + 1001);
+    version_catch_up(clock, START + 10);
+    version_advance(clock, 1);
+    assert_int_equal(version_current(clock, 1), START + 1002);
+}
+
 /* Nobody brings the clock to its end. */
 static void test_far_choices(void **state)
 {
@@ -177,6 +204,7 @@ int main(void)
         TEST(test_advance_all),                 TEST(test_restart),
         TEST(test_chosen_token_stands_until_a_change), TEST(test_chosen_token_of_a_shared_counter),
         TEST(test_displaced_choice),            TEST(test_clock_leaps_over_a_chosen_token),
+        TEST(test_clocks_leap_apart),           TEST(test_catching_up_with_other_servers),
         TEST(test_far_choices),                 TEST(test_choice_of_an_earlier_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
