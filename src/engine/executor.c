@@ -94,12 +94,24 @@ static bool is_plain_read(const struct request *request)
     return request->op == REQUEST_GET && !(request->extras && (request->extras->asks & ~(uint32_t)ASK_META));
 }
 
+/* One behind the last message whose key is worth opening: if the values are as large as the one before them, the batch goes
+ * home early, and what was opened for the rest was used for nothing. */
+static uint32_t end_of_view(const struct batch *batch)
+{
+    uint32_t size = batch->executed > 0 ? batch->messages[batch->executed - 1].result.value_size : 0;
+    size_t used = buffer_size(&batch->values);
+    if (size == 0 || used >= BATCH_REPLY_LIMIT) return batch->count;
+    size_t end = batch->executed + (BATCH_REPLY_LIMIT - used) / size + 1;
+    return end < batch->count ? (uint32_t)end : batch->count;
+}
+
 /* Opens the keys of the reads that come one behind the other, from the message at hand on. A single one gains nothing. */
 static void look_ahead(struct executor *executor, const struct batch *batch)
 {
     struct engine_keyspace *keyspace = executor->keyspace;
-    if (!engine_keyspace_may_read_ahead(keyspace)) return;
-    for (uint32_t i = batch->executed; i < batch->count && is_plain_read(&batch->messages[i].request); i++) {
+    uint32_t end = end_of_view(batch);
+    if (end - batch->executed < 2 || !engine_keyspace_may_read_ahead(keyspace)) return;
+    for (uint32_t i = batch->executed; i < end && is_plain_read(&batch->messages[i].request); i++) {
         const struct request *request = &batch->messages[i].request;
         struct span name = command_full_key(executor->command, request->key);
         if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, request)) break;

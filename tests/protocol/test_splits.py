@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from lib import binary
 from lib.kernel import wait_taken
 
 # (name, what is sent, what is answered). Before each, `key` is "value" with flags 5 and `number` is 10.
@@ -50,9 +51,64 @@ REQUESTS = [
 NAMES = [name for name, *_ in REQUESTS]
 PREPARE = b"delete missing\r\ndelete a\r\nset key 5 0 5\r\nvalue\r\nset number 0 0 2\r\n10\r\n"
 
+# The meta commands. Besides, `stale` is "old" with flags 9, which nobody is told to refresh yet.
+META_REQUESTS = [
+    ("mg", b"mg key v f k Oab\r\n", b"VA 5 f5 kkey Oab\r\nvalue\r\n"),
+    ("mg with bare line feed", b"mg key v\n", b"VA 5\r\nvalue\r\n"),
+    ("mg of nothing", b"mg missing v\r\nmg missing v q\r\n", b"EN\r\n"),
+    ("mg in base64", b"mg a2V5 b k v\r\n", b"VA 5 ka2V5 b\r\nvalue\r\n"),
+    ("mg that vivifies", b"mg missing N30 t v k\r\nmg missing v\r\n", b"VA 0 t30 kmissing W\r\n\r\nVA 0 Z\r\n\r\n"),
+    ("mg that wins", b"mg stale f v\r\nmg stale f\r\n", b"VA 3 f9 X W\r\nold\r\nHD f9 Z X\r\n"),
+    ("ms", b"ms key 3 F7 k O1\r\nnew\r\nmg key f v\r\n", b"HD kkey O1\r\nVA 3 f7\r\nnew\r\n"),
+    ("ms of line ends", b"ms key 6 q\r\n\r\n\r\n\n\r\r\nmg key v\r\n", b"VA 6\r\n\r\n\r\n\n\r\r\n"),
+    ("ms of nothing", b"ms key 0\r\n\r\n", b"HD\r\n"),
+    ("ms that appends", b"ms key 2 MA\r\n!?\r\nmg key s\r\n", b"HD\r\nHD s7\r\n"),
+    ("ms refused", b"ms key 2 z\r\nmn\r\nmn\r\n", b"CLIENT_ERROR invalid flag\r\nMN\r\n"),
+    ("ms with a bad chunk", b"ms key 3\r\nlonger\r\nmn\r\n", b"CLIENT_ERROR bad data chunk\r\nERROR\r\nMN\r\n"),
+    ("ms with a bad length", b"ms key x\r\nmn\r\n", b"CLIENT_ERROR bad command line format\r\nMN\r\n"),
+    ("ms with a bad mode", b"ms key 2 MX\r\nmn\r\nmn\r\n", b"CLIENT_ERROR invalid mode for ms M token\r\nMN\r\n"),
+    ("md", b"md key q\r\nmd key k\r\n", b"NF kkey\r\n"),
+    ("md that marks", b"md key I T100\r\nmg key t v\r\n", b"HD\r\nVA 5 t100 X W\r\nvalue\r\n"),
+    ("ma", b"ma number D5 MD v t\r\nma missing N0 J7 v\r\n", b"VA 1 t-1\r\n5\r\nVA 1\r\n7\r\n"),
+    ("me of nothing", b"me missing\r\n", b"EN\r\n"),
+    ("mn", b"mn\r\n\nmn\n", b"MN\r\nERROR\r\nMN\r\n"),
+]
+META_NAMES = [name for name, *_ in META_REQUESTS]
+META_PREPARE = b"ms stale 3 F9 q\r\nold\r\nmd stale I q\r\n"
 
-def answer(client, pieces):
-    client.talk(PREPARE)
+# Binary: (name, frames, what is answered as opcode, status, extras, key and value). Before each, `key` is "value" with flags 5
+# and `number` is 10.
+BINARY_REQUESTS = [
+    ("get", [binary.Frame(binary.GETK, b"key"), binary.Frame(binary.GETQ, b"missing")],
+     [(binary.GETK, 0, b"\0\0\0\5", b"key", b"value")]),
+    ("set", [binary.store(binary.SETQ, b"key", b"\x80new\r\n", 7), binary.Frame(binary.GET, b"key")],
+     [(binary.GET, 0, b"\0\0\0\7", b"", b"\x80new\r\n")]),
+    ("add", [binary.store(binary.ADDQ, b"key", b"x")], [(binary.ADDQ, 2, b"", b"", b"Data exists for key.")]),
+    ("cas", [binary.store(binary.REPLACE, b"key", b"x", cas=1)], [(binary.REPLACE, 2, b"", b"", b"Data exists for key.")]),
+    ("append", [binary.Frame(binary.APPENDQ, b"key", value=b"!"), binary.Frame(binary.GETKQ, b"key")],
+     [(binary.GETKQ, 0, b"\0\0\0\5", b"key", b"value!")]),
+    ("incr", [binary.count(binary.INCR, b"number", 2**32), binary.count(binary.DECR, b"missing", 1, 9, 0)],
+     [(binary.INCR, 0, b"", b"", (2**32 + 10).to_bytes(8, "big")), (binary.DECR, 0, b"", b"", b"\0" * 7 + b"\x09")]),
+    ("delete", [binary.Frame(binary.DELETEQ, b"key"), binary.Frame(binary.DELETE, b"key")],
+     [(binary.DELETE, 1, b"", b"", b"Not found")]),
+    ("touch", [binary.touch(binary.TOUCH, b"key", 100), binary.touch(binary.GATK, b"missing", 100)],
+     [(binary.TOUCH, 0, b"\0\0\0\5", b"", b""), (binary.GATK, 1, b"", b"missing", b"")]),
+    ("unknown command", [binary.Frame(0x77, value=b"\x80" * 40), binary.Frame(binary.VERBOSITY)],
+     [(0x77, 0x81, b"", b"", b"Unknown command"), (binary.VERBOSITY, 0x81, b"", b"", b"Unknown command")]),
+]
+BINARY_NAMES = [name for name, *_ in BINARY_REQUESTS]
+
+
+def cut_in_two(data):
+    return [[data[:cut], data[cut:]] for cut in range(1, len(data))]
+
+
+def bytes_of(data):
+    return [data[i:i + 1] for i in range(len(data))]
+
+
+def answer(client, pieces, prepare=PREPARE):
+    client.talk(prepare)
     for piece in pieces:
         client.send(piece)
         wait_taken(client.socket)
@@ -68,6 +124,43 @@ def test_a_request_cut_in_two_anywhere_is_answered_as_a_whole_one(client, name, 
 @pytest.mark.parametrize("name, request_bytes, expected", REQUESTS, ids=NAMES)
 def test_a_request_byte_by_byte_is_answered_as_a_whole_one(client, name, request_bytes, expected):
     assert answer(client, [request_bytes[i:i + 1] for i in range(len(request_bytes))]) == expected
+
+
+def answer_binary(classic, client, pieces):
+    classic.talk(PREPARE)
+    for piece in pieces:
+        client.send(piece)
+        wait_taken(client.socket)
+    return [(packet.opcode, packet.status, packet.extras, packet.key, packet.value) for packet in binary.talk(client, b"")]
+
+
+@pytest.mark.diglot_only  # Debian's memcached lacks some of it
+@pytest.mark.parametrize("name, request_bytes, expected", META_REQUESTS, ids=META_NAMES)
+def test_a_meta_request_in_pieces_is_answered_as_a_whole_one(client, name, request_bytes, expected):
+    for pieces in [*cut_in_two(request_bytes), bytes_of(request_bytes)]:
+        assert answer(client, pieces, PREPARE + META_PREPARE) == expected, pieces
+
+
+@pytest.mark.parametrize("name, frames, expected", BINARY_REQUESTS, ids=BINARY_NAMES)
+def test_a_binary_request_in_pieces_is_answered_as_a_whole_one(client, connect, name, frames, expected):
+    data = b"".join(frame.render() for frame in frames)
+    other = connect()
+    for pieces in [*cut_in_two(data), bytes_of(data)]:
+        assert answer_binary(client, other, pieces) == expected, pieces
+
+
+def test_the_swallowed_values_of_meta_and_binary_may_come_in_pieces(client, connect):
+    size = 1048577
+    line, value = b"ms large %d q\r\n" % size, b"mn\r\n" * (size // 4) + b"\x80"
+    data = line + value + b"\r\nmn\r\n"
+    edges = [0, 5, len(line) - 1, len(line), len(line) + 1, 500001, len(data) - 7, len(data) - 6, len(data) - 5, len(data)]
+    pieces = [data[begin:end] for begin, end in zip(edges, edges[1:])]
+    assert answer(client, pieces) == b"SERVER_ERROR object too large for cache\r\nMN\r\n"
+    data = binary.store(binary.SETQ, b"large", value).render() + binary.store(binary.ADD, b"large", value).render()
+    edges = [0, 23, 24, 37, 38, 500001, len(data) // 2 - 1, len(data) // 2, len(data) // 2 + 1, len(data) - 1, len(data)]
+    pieces = [data[begin:end] for begin, end in zip(edges, edges[1:])]
+    assert answer_binary(client, connect(), pieces) == [(binary.SETQ, 3, b"", b"", b"Too large."),
+                                                        (binary.ADD, 3, b"", b"", b"Too large.")]
 
 
 def test_a_large_value_in_many_pieces_is_stored_whole(client):
