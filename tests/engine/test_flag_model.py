@@ -1,5 +1,5 @@
 """Random interleavings of RESP and memcached commands, with ledgers lost in between, against a model: a miss is allowed
-behind the loss of a ledger, a wrong flag or value never.
+behind the loss of a ledger, a wrong flag, mark or value never.
 
 DIGLOT_MODEL_ROUNDS sets how many bursts each run takes, DIGLOT_MODEL_SEED where it begins."""
 import os
@@ -132,7 +132,7 @@ class Player:
         def step(state):
             if state == HASH:
                 return [("error", HASH)]
-            joined = Item(state.value + value, state.flags) if state else Item(value, 0)
+            joined = state._replace(value=state.value + value) if state else Item(value, 0)
             return [(len(joined.value), joined)]
         return self.one(place, ["APPEND", place[1], value], step)
 
@@ -143,7 +143,7 @@ class Player:
             if state == HASH:
                 return [("error", HASH)]
             value = b"##" + (state.value[2:] if state else b"")
-            return [(len(value), Item(value, state.flags if state else 0))]
+            return [(len(value), state._replace(value=value) if state else Item(value, 0))]
         return self.one(place, ["SETRANGE", place[1], "0", "##"], step)
 
     def resp_incr(self):
@@ -153,7 +153,8 @@ class Player:
             if state == HASH or (state and not self.counts_over_resp(state.value)):
                 return [("error", state)]
             number = int(state.value) + 5 if state else 5
-            return [(number, Item(b"%d" % number, state.flags if state else 0))]
+            value = b"%d" % number
+            return [(number, state._replace(value=value) if state else Item(value, 0))]
         return self.one(place, ["INCRBY", place[1], "5"], step)
 
     @staticmethod
@@ -263,8 +264,11 @@ class Player:
             take(reply)
 
     def read_answer(self):
-        """A line, or (value, flags, token) of the only item of a get."""
+        """A line, or (value, flags) of the only item of a get, or (value, flags, marks) of an mg."""
         line = self.client.read_line()
+        if line.startswith(b"VA "):
+            _, size, flags, *marks = line.decode().split()
+            return self.client.read_exactly(int(size) + 2)[:-2], int(flags[1:]), "".join(marks)
         if not line.startswith(b"VALUE "):
             return line
         words = line.split(b" ")
@@ -274,7 +278,8 @@ class Player:
 
     def draw_memcached(self):
         make = self.pick([self.store, self.store, self.store, self.join, self.count, self.delete, self.read, self.touch,
-                          self.compare])
+                          self.compare, self.meta_read, self.meta_read, self.meta_vivify, self.meta_invalidate,
+                          self.meta_invalidate, self.meta_clear, self.meta_store_late])
         key = self.pick(KEYS)
         return make((0, key), key)
 
@@ -303,7 +308,7 @@ class Player:
             if not is_number(state.value):
                 return [(b"CLIENT_ERROR cannot increment or decrement non-numeric value", state)]
             number = int(state.value) + 3
-            return [(b"%d" % number, Item(b"%d" % number, state.flags))]
+            return [(b"%d" % number, state._replace(value=b"%d" % number))]
         return self.one(place, b"incr %s 3\r\n" % key, step)
 
     def delete(self, place, key):
@@ -328,6 +333,46 @@ class Player:
             stored = [(b"STORED", Item(value, flags))] if item and memcached_view(state) == item[:2] else []
             return [(b"EXISTS", state)] + stored
         return self.one(place, b"cas %s %d 0 %d %d\r\n%s\r\n" % (key, flags, len(value), token, value), step)
+
+    # Meta, and what it does to marks
+
+    @staticmethod
+    def step_of_reader(state):
+        """What a reader is told, and the state behind it: of the readers of a stale item the first one wins."""
+        if state.marks == "X":
+            return [((state.value, state.flags, "XW"), state._replace(marks="ZX"))]
+        return [((state.value, state.flags, state.marks), state)]
+
+    def meta_read(self, place, key):
+        return self.one(place, b"mg %s v f\r\n" % key,
+                        lambda state: [(b"EN", state)] if memcached_view(state) is None else self.step_of_reader(state))
+
+    def meta_vivify(self, place, key):
+        def step(state):
+            if state == HASH:
+                return [(b"EN", state)]
+            return [((b"", 0, "W"), Item(b"", 0, "Z"))] if memcached_view(state) is None else self.step_of_reader(state)
+        return self.one(place, b"mg %s v f N0\r\n" % key, step)
+
+    def meta_invalidate(self, place, key):
+        return self.one(place, b"md %s I\r\n" % key, lambda state: [(b"NF", state)] if memcached_view(state) is None
+                        else [(b"HD", state._replace(marks="X"))])
+
+    def meta_clear(self, place, key):
+        flags, is_stale = self.pick(FLAGS), self.pick([True, False])
+        return self.one(place, b"md %s x F%d%s\r\n" % (key, flags, b" I" * is_stale),
+                        lambda state: [(b"NF", state)] if memcached_view(state) is None
+                        else [(b"HD", Item(b"", flags, "X" * is_stale))])
+
+    def meta_store_late(self, place, key):
+        """A store with a token that is older than any."""
+        value, flags = self.value(), self.pick(FLAGS)
+
+        def step(state):
+            if memcached_view(state) is None:
+                return [(b"NF", state)]
+            return [(b"HD", Item(value, flags, "ZX" if "Z" in state.marks else "X"))]
+        return self.one(place, b"ms %s %d I C1 F%d\r\n%s\r\n" % (key, len(value), flags, value), step)
 
     # Looking
 

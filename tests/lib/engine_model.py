@@ -15,6 +15,7 @@ ABSENT = None
 class Item(NamedTuple):
     value: bytes
     flags: object
+    marks: str = ""  # X: stale; Z: somebody was told to refresh it; or both
 
 
 class Wrong(AssertionError):
@@ -27,7 +28,7 @@ def lose(state):
 
 def memcached_view(state):
     """(value, flags), or None for a miss."""
-    return tuple(state) if isinstance(state, Item) and state.flags != LOST else None
+    return (state.value, state.flags) if isinstance(state, Item) and state.flags != LOST else None
 
 
 def is_number(value):
