@@ -104,9 +104,13 @@ def test_many_writes_in_one_pipeline_notify_each(client, redis, events_of):
 
 CHANGES = [b"set k 0 0 1\r\n5", b"set k 0 0 1\r\n6", b"set k 7 0 1\r\n5", b"replace k 0 0 1\r\n6", b"append k 0 0 1\r\n6",
            b"prepend k 0 0 1\r\n6", b"incr k 1", b"decr k 1", b"delete k", b"touch k 1000", b"gat 1000 k", b"flush_all",
-           b"set k 0 -1 1\r\n5"]
+           b"set k 0 -1 1\r\n5", b"ms k 1\r\n6", b"ms k 1 MA q\r\n6", b"ms k 1 I C1\r\n6", b"ms k 1 T-1\r\n6", b"md k", b"md k x",
+           b"md k I T1000", b"ma k q", b"mg k T1000", b"mg k v N30 T1000"]
+# A mark is no part of the content.
 NO_CHANGES = [b"get k", b"gets k", b"add k 0 0 1\r\n6", b"cas k 0 0 1 1\r\n6", b"get absent", b"delete absent",
-              b"touch absent 100", b"incr absent 1", b"append absent 0 0 1\r\n6", b"set other 0 0 1\r\n6", b"incr text 1", b"stats"]
+              b"touch absent 100", b"incr absent 1", b"append absent 0 0 1\r\n6", b"set other 0 0 1\r\n6", b"incr text 1", b"stats",
+              b"mg k v", b"mg k v N30", b"mg k v R30", b"md k I", b"md k I\r\nmg k\r\nmg k", b"mg absent", b"me k", b"ms k 1 ME\r\n6",
+              b"ms k 1 C1\r\n6", b"md k C1", b"ma k C1", b"ma text", b"ma absent", b"ms absent 1 MA\r\n6"]
 
 
 def execute_behind(server, client, asked):
@@ -131,8 +135,9 @@ def test_watch_is_invalidated_by_cas(server, client, redis):
     assert execute_behind(server, client, b"cas k 0 0 1 %d\r\n6" % client.token("k")) is None
 
 
-def test_watch_of_an_absent_key_is_invalidated_by_add(server, client):
-    assert execute_behind(server, client, b"add k 0 0 1\r\n5") is None
+@pytest.mark.parametrize("asked", [b"add k 0 0 1\r\n5", b"mg k N30", b"ma k N0", b"ms k 1 MA N30\r\n5"])
+def test_watch_of_an_absent_key_is_invalidated_by_what_makes_it(server, client, asked):
+    assert execute_behind(server, client, asked) is None
 
 
 @pytest.mark.parametrize("asked", NO_CHANGES)
