@@ -25,6 +25,7 @@ struct engine {
     int databases;
     bool is_primary;
     bool is_loading;
+    bool hears_keys; /* keyspace events are subscribed to (events.c) */
     struct settling settling;
     struct relocations relocations;
     struct counter_board unread; /* what DIGLOT.GET and DIGLOT.SET would count as memcached commands */

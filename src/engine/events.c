@@ -1,5 +1,6 @@
 /* What the engine tells: changes of keys, of databases, of the server's role, and the turns of its loop. Callbacks note and
  * count; they write nothing. */
+#include "base/check.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 
@@ -108,6 +109,28 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
     return API_OK;
 }
 
+/* Valkey 8.1 leaves the client that loads the append-only file in the database of the last event that anybody heard: behind
+ * a MOVE or COPY to another one, all that follows would be loaded into that. So we hear nothing while a server starts, which
+ * tells nothing that the end of loading does not. */
+static void hear_keys(struct engine *engine, RedisModuleCtx *ctx)
+{
+    const int classes = API_NOTIFY_GENERIC | API_NOTIFY_STRING | API_NOTIFY_LIST | API_NOTIFY_SET | API_NOTIFY_HASH |
+                        API_NOTIFY_ZSET | API_NOTIFY_EXPIRED | API_NOTIFY_EVICTED | API_NOTIFY_STREAM | API_NOTIFY_MODULE |
+                        API_NOTIFY_NEW;
+    engine->hears_keys = api.SubscribeToKeyspaceEvents(ctx, classes, on_keyspace_event) == API_OK;
+    CHECK(engine->hears_keys);
+}
+
+/* Somebody is there who may send a command before the loop's next turn: who has sent MODULE LOAD, for one. */
+static bool has_clients(RedisModuleCtx *ctx)
+{
+    int error = API_OK;
+    RedisModuleServerInfoData *info = api.GetServerInfo(ctx, "clients");
+    bool has_clients = api.ServerInfoGetFieldUnsigned(info, "connected_clients", &error) > 0;
+    api.FreeServerInfo(ctx, info);
+    return has_clients || error != API_OK;
+}
+
 /* ---- Server events ---- */
 
 static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
@@ -116,6 +139,7 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     struct engine *engine = engine_instance();
     if (!engine) return;
     if (subevent == API_LOOP_BEFORE_SLEEP) {
+        if (!engine->hears_keys && !engine->is_loading) hear_keys(engine, ctx);
         engine->on_turn(engine->owner);
         access_begin_turn(&engine->access, ctx);
         executor_turn(&engine->executor, ctx);
@@ -244,11 +268,8 @@ static const struct {
 
 bool engine_subscribe(RedisModuleCtx *ctx)
 {
-    int classes = API_NOTIFY_GENERIC | API_NOTIFY_STRING | API_NOTIFY_LIST | API_NOTIFY_SET | API_NOTIFY_HASH |
-                  API_NOTIFY_ZSET | API_NOTIFY_EXPIRED | API_NOTIFY_EVICTED | API_NOTIFY_STREAM | API_NOTIFY_MODULE |
-                  API_NOTIFY_NEW;
-    if (api.SubscribeToKeyspaceEvents(ctx, classes, on_keyspace_event) != API_OK) return false;
     for (size_t i = 0; i < sizeof server_events / sizeof *server_events; i++)
         if (api.SubscribeToServerEvent(ctx, server_events[i].event, server_events[i].callback) != API_OK) return false;
+    if (has_clients(ctx)) hear_keys(engine_instance(), ctx);
     return engine_register_filter(ctx);
 }

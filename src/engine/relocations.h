@@ -6,7 +6,8 @@
  *   client's database only from Redis 7.2 on, and not for what is queued in MULTI.
  * - Valkey from 8.1 on hands events the context of the client at work, selecting the key's database for it. 8.1 leaves the
  *   client there (mended in 9.1): behind a MOVE or COPY to another database we select its own again, but for a COPY inside
- *   MULTI, where nobody tells which that was.
+ *   MULTI, where nobody tells which that was, and replicas and the append-only file are told of the copy in the wrong one,
+ *   too. While it loads that file we hear nothing (events.c).
  *
  * Main thread only. */
 #ifndef DIGLOT_ENGINE_RELOCATIONS_H

@@ -154,3 +154,31 @@ def test_the_load_is_right_without_any_fault(start, io_threads):
     with Load(server, writers=4) as load:
         load.wait_acknowledged(WRITES * 3)
     load.verify()
+
+
+MOVES = {"MOVE": [["SET", "k", "1"], ["MOVE", "k", "1"]], "COPY": [["SET", "k", "1"], ["COPY", "k", "j", "DB", "1"]],
+         "MOVE of an item with flags": [["DIGLOT.SET", "k", "v", "FLAGS", "5"], ["MOVE", "k", "1"]],
+         "COPY of an item with flags": [["DIGLOT.SET", "k", "v", "FLAGS", "5"], ["COPY", "k", "j", "DB", "1"]],
+         "MOVE back": [["SET", "k", "1"], ["MOVE", "k", "1"], ["SELECT", "1"], ["MOVE", "k", "0"]]}
+
+
+@pytest.mark.parametrize("commands", MOVES.values(), ids=MOVES)
+def test_what_is_written_behind_a_move_to_another_database_is_loaded_where_it_was(start, commands):
+    """Valkey 8.1 leaves a client in the database of the last event that a module heard, the one that loads the AOF, too."""
+    server = start(config={"appendonly": "yes", "appendfsync": "always", "aof-use-rdb-preamble": "no"})
+    with server.resp_connection() as resp:
+        for words in commands:
+            resp.call(*words)
+        resp.call("SET", "behind", "1")
+    with server.connect() as client:
+        client.set("item", b"v", flags=7)
+        client.set("behind", b"memcached's")
+    digest = server.digest()
+    for _ in range(2):
+        server.kill()
+        server.restart()
+        assert server.digest() == digest
+    with server.connect() as client:
+        assert client.get("item") == (b"v", 7)
+        server.resp().set("item", "resp")  # the module listens again
+        assert client.get("item") == (b"resp", 0)
