@@ -1,0 +1,298 @@
+"""Clients of every protocol that do the operations of lib/linearizability_model.py, one at a time.
+
+A client is called with an operation and returns the answer. `commands` are those it can do. It raises Refused where the server
+takes no such request now, so that nothing has happened, and Closed or OSError where nobody knows.
+`can_write` asks by a write that changes nothing.
+"""
+import struct
+
+from lib import binary
+from lib.linearizability_model import NOT_FOUND, OK, Answer
+from lib.resp import RespConnection, RespError
+from lib.wire import Closed
+
+ABSENT = "absent"  # nobody makes this key
+FAR = 1000000  # seconds; what touch sets, so that nothing expires
+
+
+class Refused(Exception):
+    """The server takes no writes: it is a replica."""
+
+
+class Client:
+    """What an operation's command names is the method that does it."""
+
+    commands = frozenset()
+
+    def __init__(self, server):
+        self.connection = self.connect(server)
+
+    def connect(self, server):
+        return server.connect()
+
+    def close(self):
+        self.connection.close()
+
+    def __call__(self, operation):
+        return getattr(self, operation.command)(operation.key.encode(), operation)
+
+
+LINES = {b"STORED": OK, b"DELETED": OK, b"TOUCHED": OK, b"NOT_STORED": Answer("not_stored"), b"EXISTS": Answer("exists"),
+         b"NOT_FOUND": NOT_FOUND, b"HD": OK, b"NS": Answer("not_stored"), b"EX": Answer("exists"), b"NF": NOT_FOUND, b"EN": NOT_FOUND,
+         b"CLIENT_ERROR cannot increment or decrement non-numeric value": Answer("not_number")}
+
+
+def answer_of_line(line):
+    if line.startswith(b"SERVER_ERROR READONLY"):
+        raise Refused(line)
+    assert line in LINES, f"surprising answer {line!r}"
+    return LINES[line]
+
+
+class TextClient(Client):
+    commands = frozenset(["get", "gets", "set", "add", "replace", "append", "delete", "touch", "cas", "incr", "decr"])
+
+    def read(self, request, key):
+        item = self.connection.fetch(request + b" " + key).get(key)
+        return Answer("ok", *item) if item else NOT_FOUND
+
+    def get(self, key, _):
+        return self.read(b"get", key)
+
+    def gets(self, key, _):
+        return self.read(b"gets", key)
+
+    def store(self, key, operation):
+        return answer_of_line(self.connection.store(operation.command, key, operation.value, operation.flags))
+
+    set = add = replace = append = store
+
+    def cas(self, key, operation):
+        return answer_of_line(self.connection.cas(key, operation.value, operation.token, operation.flags))
+
+    def delete(self, key, _):
+        return answer_of_line(self.connection.ask(b"delete " + key))
+
+    def touch(self, key, _):
+        return answer_of_line(self.connection.ask(b"touch %s %d" % (key, FAR)))
+
+    def incr(self, key, operation):
+        line = self.connection.ask(b"%s %s %d" % (operation.command.encode(), key, operation.delta))
+        return Answer("ok", line) if line.isdigit() else answer_of_line(line)
+
+    decr = incr
+
+    def can_write(self):
+        try:
+            return self.touch(ABSENT.encode(), None) == NOT_FOUND
+        except Refused:
+            return False
+
+
+class MetaClient(Client):
+    """Its stores and counts tell tokens, too."""
+
+    commands = TextClient.commands
+    MODES = {"set": b"S", "add": b"E", "replace": b"R", "append": b"A"}
+
+    def ask(self, request):
+        """One request whose answer is a status line, with a value behind VA."""
+        words = self.connection.ask(request).split(b" ")
+        value = self.connection.read_exactly(int(words[1]) + 2)[:-2] if words[0] == b"VA" else None
+        if words[0] == b"VA":
+            words = [b"HD", *words[2:]]
+        if words[0] not in (b"HD", b"EX", b"NS", b"NF", b"EN"):
+            return answer_of_line(b" ".join(words))
+        told = {word[:1]: int(word[1:]) for word in words[1:]}
+        answer = answer_of_line(words[0])
+        return answer._replace(value=value, flags=told.get(b"f"), token=told.get(b"c")) if answer == OK else answer
+
+    def get(self, key, _):
+        return self.ask(b"mg %s v f" % key)
+
+    def gets(self, key, _):
+        return self.ask(b"mg %s c f v" % key)
+
+    def store(self, key, operation, words=b""):
+        return self.ask(b"ms %s %d c F%d %s\r\n%s" % (key, len(operation.value), operation.flags, words, operation.value))
+
+    def mode(self, key, operation):
+        return self.store(key, operation, b"M" + self.MODES[operation.command])
+
+    set = add = replace = append = mode
+
+    def cas(self, key, operation):
+        return self.store(key, operation, b"C%d" % operation.token)
+
+    def delete(self, key, _):
+        return self.ask(b"md " + key)
+
+    def touch(self, key, _):
+        return self.ask(b"mg %s T%d" % (key, FAR))
+
+    def incr(self, key, operation):
+        return self.ask(b"ma %s D%d c v M%s" % (key, operation.delta, operation.command[:1].upper().encode()))
+
+    decr = incr
+
+    def can_write(self):
+        try:
+            return self.delete(ABSENT.encode(), None) == NOT_FOUND
+        except Refused:
+            return False
+
+
+class BinaryClient(Client):
+    """Its stores and counts tell tokens, too."""
+
+    commands = TextClient.commands
+    STORES = {"set": binary.SET, "add": binary.ADD, "replace": binary.REPLACE, "cas": binary.SET}
+    # Add tells "exists" where text says NOT_STORED, Replace "not found", Append "not stored"; a cas tells the first two as they are.
+    STATUSES = {0: "ok", 1: "not_found", 2: "exists", 5: "not_stored", 6: "not_number"}
+
+    def ask(self, frame):
+        self.connection.send(frame.render())
+        packet = binary.read_packet(self.connection)
+        if packet.value.startswith(b"READONLY"):
+            raise Refused(packet.value)
+        assert packet.status in self.STATUSES, f"surprising answer {packet}"
+        return Answer(self.STATUSES[packet.status], token=packet.cas or None), packet
+
+    def get(self, key, _):
+        answer, packet = self.ask(binary.Frame(binary.GET, key))
+        if answer.status != "ok":
+            return NOT_FOUND
+        return answer._replace(value=packet.value, flags=struct.unpack(">I", packet.extras)[0])
+
+    gets = get
+
+    def store(self, key, operation):
+        answer, _ = self.ask(binary.store(self.STORES[operation.command], key, operation.value, operation.flags))
+        return answer if answer.status == "ok" else Answer("not_stored")
+
+    set = add = replace = store
+
+    def cas(self, key, operation):
+        return self.ask(binary.store(binary.SET, key, operation.value, operation.flags, cas=operation.token))[0]
+
+    def append(self, key, operation):
+        return self.ask(binary.Frame(binary.APPEND, key, value=operation.value))[0]
+
+    def delete(self, key, _):
+        return self.ask(binary.Frame(binary.DELETE, key))[0]
+
+    def touch(self, key, _):
+        answer, _ = self.ask(binary.touch(binary.TOUCH, key, FAR))
+        return Answer(answer.status)
+
+    def incr(self, key, operation):
+        opcode = binary.INCR if operation.command == "incr" else binary.DECR
+        answer, packet = self.ask(binary.count(opcode, key, operation.delta))
+        return answer._replace(value=b"%d" % struct.unpack(">Q", packet.value)) if answer.status == "ok" else answer
+
+    decr = incr
+
+    def can_write(self):
+        try:
+            return self.delete(ABSENT.encode(), None) == NOT_FOUND
+        except Refused:
+            return False
+
+
+class RespClient(Client):
+    commands = frozenset(["get", "gets", "set", "cas", "plain_set", "set_new", "swap", "watched_swap", "delete", "take", "touch",
+                          "extend", "count"])
+
+    def connect(self, server):
+        return server.resp_connection()
+
+    def __call__(self, operation):
+        try:
+            return super().__call__(operation)
+        except RespError as error:
+            if str(error).startswith("READONLY"):
+                raise Refused(error) from None
+            raise
+        except AssertionError as failure:
+            if "connection closed" in str(failure):
+                raise Closed(b"") from None
+            raise
+
+    def call(self, *words):
+        return self.connection.call(*words)
+
+    def get(self, key, _):
+        value = self.call("GET", key)
+        return NOT_FOUND if value is None else Answer("ok", value)
+
+    def gets(self, key, _):
+        item = self.call("DIGLOT.GET", key)
+        return NOT_FOUND if item is None else Answer("ok", *item)
+
+    def set(self, key, operation):
+        assert self.call("DIGLOT.SET", key, operation.value, "FLAGS", operation.flags) == b"OK"
+        return OK
+
+    def cas(self, key, operation):
+        reply = self.call("DIGLOT.SET", key, operation.value, "FLAGS", operation.flags, "CAS", operation.token)
+        return OK if reply == b"OK" else Answer("mismatch")
+
+    def plain_set(self, key, operation):
+        operation.flags = 0
+        assert self.call("SET", key, operation.value) == b"OK"
+        return OK
+
+    def set_new(self, key, operation):
+        operation.flags = 0
+        return OK if self.call("SETNX", key, operation.value) else Answer("not_stored")
+
+    def swap(self, key, operation):
+        value = self.call("SET", key, operation.value, "GET")
+        return Answer("created") if value is None else Answer("ok", value)
+
+    def watched_swap(self, key, operation):
+        """Where EXEC is aborted, all that has happened is the GET."""
+        self.call("WATCH", key)
+        value = self.call("GET", key)
+        self.call("MULTI")
+        self.call("SET", key, operation.value)
+        if self.call("EXEC") is None:
+            operation.command = "get"
+            return NOT_FOUND if value is None else Answer("ok", value)
+        return Answer("created") if value is None else Answer("ok", value)
+
+    def delete(self, key, _):
+        return OK if self.call("DEL", key) else NOT_FOUND
+
+    def take(self, key, _):
+        value = self.call("GETDEL", key)
+        return NOT_FOUND if value is None else Answer("ok", value)
+
+    def touch(self, key, _):
+        return OK if self.call("EXPIRE", key, FAR) else NOT_FOUND
+
+    def extend(self, key, operation):
+        return Answer("ok", b"%d" % self.call("APPEND", key, operation.value))
+
+    def count(self, key, operation):
+        try:
+            return Answer("ok", b"%d" % self.call("INCRBY", key, operation.delta))
+        except RespError as error:
+            if "not an integer" in str(error):
+                return Answer("not_number")
+            if "would overflow" in str(error):
+                return Answer("overflow")
+            raise
+
+    def can_write(self):
+        try:
+            return self.call("DEL", ABSENT) == 0
+        except RespError as error:
+            if str(error).startswith("READONLY"):
+                return False
+            raise
+        except AssertionError:
+            raise Closed(b"") from None
+
+
+ALL = [TextClient, MetaClient, BinaryClient, RespClient]
