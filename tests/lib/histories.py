@@ -97,13 +97,18 @@ class Actor(threading.Thread):
         key = self.dice.choice(list(self.keys))
         mix = {command: weight for command, weight in MIXES[self.keys[key]].items() if command in self.client.commands}
         operation = Operation(self.label, key, self.dice.choices(list(mix), list(mix.values()))[0])
-        is_count = self.keys[key] == "counter"
-        operation.value = self.dice.choice(NUMBERS) if is_count else b"%d.%d," % (self.label, len(self.history))
+        operation.value = self.invent_value(self.keys[key])
         operation.flags = self.dice.choice([0, self.dice.randrange(1, 1 << 32)])
         operation.delta = self.dice.randrange(1, 9) * (self.dice.choice([1, -1]) if operation.command == "count" else 1)
         if operation.command == "cas":
             self.choose_token(operation)
         return operation
+
+    def invent_value(self, mix):
+        """Mostly one that tells who wrote it. Content that comes again must not be taken for content that stayed."""
+        if mix == "counter":
+            return self.dice.choice(NUMBERS)
+        return b"again" if self.dice.random() < 0.2 else b"%d.%d," % (self.label, len(self.history))
 
     def choose_token(self, operation):
         """Mostly its own last one; else what another client was told."""

@@ -238,12 +238,10 @@ class RespClient(Client):
         return OK if reply == b"OK" else Answer("mismatch")
 
     def plain_set(self, key, operation):
-        operation.flags = 0
         assert self.call("SET", key, operation.value) == b"OK"
         return OK
 
     def set_new(self, key, operation):
-        operation.flags = 0
         return OK if self.call("SETNX", key, operation.value) else Answer("not_stored")
 
     def swap(self, key, operation):

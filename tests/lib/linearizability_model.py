@@ -50,6 +50,15 @@ def _set(state, operation):
     return OK, state.hold(operation.value, operation.flags)
 
 
+def _plain_set(state, operation):
+    """SET of RESP, whose items have no flags."""
+    return OK, state.hold(operation.value)
+
+
+def _set_new(state, operation):
+    return _plain_set(state, operation) if state.value is None else (Answer("not_stored"), state)
+
+
 def _add(state, operation):
     return _set(state, operation) if state.value is None else (Answer("not_stored"), state)
 
@@ -123,9 +132,9 @@ def _count(state, operation):
     return Answer("ok", b"%d" % number), state.hold(b"%d" % number, state.flags)
 
 
-# plain_set and set_new are RESP's SET and SET NX, whose items have no flags; watched_swap is GET and SET under WATCH.
+# watched_swap is GET and SET under WATCH.
 COMMANDS = {
-    "get": _get, "gets": _get, "set": _set, "plain_set": _set, "add": _add, "set_new": _add, "replace": _replace,
+    "get": _get, "gets": _get, "set": _set, "plain_set": _plain_set, "add": _add, "set_new": _set_new, "replace": _replace,
     "append": _append, "extend": _extend, "swap": _swap, "watched_swap": _swap, "delete": _delete, "take": _take,
     "touch": _touch, "cas": _cas, "incr": _incr, "decr": _decr, "count": _count,
 }
