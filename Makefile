@@ -82,7 +82,7 @@ lint: ## the checks of the tree itself
 fuzz: test-deps ## fuzz every target for SECONDS each (60)
 	@SECONDS_EACH=$(or $(SECONDS),60) scripts/run-tests fuzz
 
-soak: test-deps ## SECONDS (600) of mixed load under ASan while clients come, go and misbehave
+soak: test-deps ## SECONDS (600) of mixed load under ASan while clients come, go and misbehave, then histories
 	@SOAK_SECONDS=$(or $(SECONDS),600) scripts/run-tests soak
 
 bench: ## compare with memcached and plain Redis (ROUNDS, SECONDS, ARGS)

@@ -8,6 +8,10 @@ class RespError(Exception):
     """An error that the engine answered with."""
 
 
+class HungUp(AssertionError):
+    """The engine closed the connection."""
+
+
 class RespConnection:
     def __init__(self, port, protocol=2):
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
@@ -51,7 +55,8 @@ class RespConnection:
 
     def _read(self):
         line = self.stream.readline()
-        assert line.endswith(b"\r\n"), f"connection closed behind {line!r}"
+        if not line.endswith(b"\r\n"):
+            raise HungUp(f"connection closed behind {line!r}")
         kind, text = line[:1], line[1:-2]
         if kind == b"+":
             return text
