@@ -74,8 +74,11 @@ class Stage:
 
 
 def is_following(replica, primary):
+    """As both sides see it: FAILOVER asks the primary."""
     facts = replica.resp().info("replication")
-    return facts["role"] == "slave" and facts["master_port"] == primary.port and facts["master_link_status"] == "up"
+    if facts["role"] != "slave" or facts["master_port"] != primary.port or facts["master_link_status"] != "up":
+        return False
+    return primary.resp().info("replication").get("slave0", {}).get("state") == "online"
 
 
 def hand_over(primary, replica):
