@@ -16,7 +16,7 @@ CREATED, EXISTS, MISMATCH, NOT_STORED = Answer("created"), Answer("exists"), Ans
 def at(begin, end, command, argument=None, answer=OK, flags=0):
     """One operation of a history written by hand. A bytes argument is the value, a number the delta, a pair value and token.
     No end: no answer."""
-    operation = Operation(0, "key", command, flags=flags, invoked=begin, returned=end or 0, answer=answer if end else None)
+    operation = Operation(None, "key", command, flags=flags, invoked=begin, returned=end or 0, answer=answer if end else None)
     if isinstance(argument, tuple):
         operation.value, operation.token = argument
     elif isinstance(argument, int):
@@ -121,6 +121,21 @@ def test_right_histories_are_taken(name):
 def test_wrong_histories_are_refused(name, may_fail_without_cause):
     with pytest.raises(Violation):
         check(WRONG[name], lambda: ItemModel(may_fail_without_cause))
+
+
+def pipelined(client, *operations):
+    return [replace(operation, client=client, invoked=1, returned=9) for operation in operations]
+
+
+def test_a_pipeline_is_done_in_its_order():
+    first, second = at(1, 9, "set", b"a"), at(1, 9, "set", b"b")
+    check([*pipelined(0, first, second), at(10, 11, "get", answer=hit(b"b"))], ItemModel)
+    check([*pipelined(0, first), *pipelined(1, second), at(10, 11, "get", answer=hit(b"a"))], ItemModel)
+    for wrong in ([*pipelined(0, first, second), at(10, 11, "get", answer=hit(b"a"))],
+                  pipelined(0, at(1, 9, "get", answer=hit(b"a")), first),
+                  pipelined(0, first, second, at(1, 9, "get", answer=hit(b"a")))):
+        with pytest.raises(Violation):
+            check(wrong, ItemModel)
 
 
 @pytest.mark.parametrize("name", NEEDLESS)

@@ -89,9 +89,16 @@ class Actor(threading.Thread):
     def run(self):
         try:
             while not self.is_enough(self):
-                self.perform(self.invent())
+                self.play()
         except BaseException as surprise:  # told by the main thread
             self.surprise = surprise
+
+    def play(self):
+        """One operation, or several under way together where the client can."""
+        if hasattr(self.client, "pipeline") and self.dice.random() < 0.3:
+            self.perform_all([self.invent() for _ in range(self.dice.randrange(2, 12))])
+        else:
+            self.perform(self.invent())
 
     def invent(self):
         key = self.dice.choice(list(self.keys))
@@ -129,6 +136,16 @@ class Actor(threading.Thread):
             if operation.command not in READS:
                 self.history.append(operation)  # nobody knows
             return
+        self.keep(operation)
+
+    def perform_all(self, operations):
+        """For servers that stay: what is sent is answered."""
+        invoked = time.monotonic_ns()
+        for operation, answer in zip(operations, self.client.pipeline(operations), strict=True):
+            operation.invoked, operation.answer = invoked, answer
+            self.keep(operation)
+
+    def keep(self, operation):
         operation.returned = time.monotonic_ns()
         self.history.append(operation)
         if operation.answer.token is not None:

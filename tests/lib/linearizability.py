@@ -4,7 +4,7 @@ The order must keep what real time tells: an operation that was answered before 
 without an answer (its connection broke) may have taken effect at any time from its beginning on, or never.
 
 The search goes from a configuration to those behind one more operation: any whose beginning no other open operation's answer
-precedes (Wing and Gong 1993). A configuration is which operations are done and what the item has come to; none is looked at
+precedes (Wing and Gong 1993); a client's own come in the order that it sent them, were they under way together. A configuration is which operations are done and what the item has come to; none is looked at
 twice (Lowe 2017). Keys do not touch one another, so each is checked by itself.
 
 A model tells what operations do: `start`, the state of a key before its history; `step(state, operation)`, the state behind
@@ -18,7 +18,8 @@ CONFIGURATIONS_MOST = 2_000_000  # what takes more to decide is a history too ta
 
 @dataclass
 class Operation:
-    """One request of one client. Times are of one monotonic clock; `answer` is None when it never came."""
+    """One request of one client; None where its order among others of that client is not to count. Times are of one monotonic
+    clock; `answer` is None when it never came."""
     client: object
     key: str
     command: str
@@ -49,6 +50,7 @@ class Search:
 
     def __init__(self, operations, model):
         self.model = model
+        # Stable: what one client sent at one time stays in its order.
         self.known = sorted((op for op in operations if op.answer is not None), key=lambda op: op.invoked)
         self.lost = [op for op in operations if op.answer is None]
         # A configuration: all known operations before `base` are done, further ones and lost ones as the bits say.
@@ -72,7 +74,7 @@ class Search:
 
     def candidates(self, base, done):
         """The positions of the known operations that can be next, and the time by which one must have been."""
-        positions, limit = [], float("inf")
+        positions, limit, waiting = [], float("inf"), set()
         for position in range(base, len(self.known)):
             if done >> (position - base) & 1:
                 continue
@@ -80,7 +82,10 @@ class Search:
             if operation.invoked > limit:
                 break
             limit = min(limit, operation.returned)
-            positions.append(position)
+            if operation.client not in waiting:
+                positions.append(position)
+            if operation.client is not None:
+                waiting.add(operation.client)
         return positions, limit
 
     def expand(self, configuration):

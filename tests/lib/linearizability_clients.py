@@ -7,6 +7,7 @@ takes no such request now, so that nothing has happened, and Closed or OSError w
 import struct
 
 from lib import binary
+from lib.linearizability import Operation
 from lib.linearizability_model import NOT_FOUND, OK, Answer
 from lib.resp import HungUp, RespError
 from lib.wire import Closed
@@ -44,13 +45,13 @@ class Client:
 
     def can_write(self):
         try:
-            return self.delete(ABSENT.encode(), None) == NOT_FOUND
+            return self(Operation(None, ABSENT, "delete")) == NOT_FOUND
         except Refused:
             return False
 
 
 LINES = {b"STORED": OK, b"DELETED": OK, b"TOUCHED": OK, b"NOT_STORED": Answer("not_stored"), b"EXISTS": Answer("exists"),
-         b"NOT_FOUND": NOT_FOUND, b"HD": OK, b"NS": Answer("not_stored"), b"EX": Answer("exists"), b"NF": NOT_FOUND, b"EN": NOT_FOUND,
+         b"NOT_FOUND": NOT_FOUND, b"HD": OK, b"NS": Answer("not_stored"), b"EX": Answer("exists"), b"NF": NOT_FOUND, b"EN": NOT_FOUND, b"END": NOT_FOUND,
          b"CLIENT_ERROR cannot increment or decrement non-numeric value": Answer("not_number")}
 
 
@@ -62,37 +63,39 @@ def answer_of_line(line):
 
 
 class TextClient(Client):
+    """It can have several requests under way (`pipeline`)."""
+
     commands = frozenset(["get", "gets", "set", "add", "replace", "append", "delete", "touch", "cas", "incr", "decr"])
+    STORES = frozenset(["set", "add", "replace", "append", "cas"])
+    ARGUMENT = {"incr": lambda operation: b" %d" % operation.delta, "decr": lambda operation: b" %d" % operation.delta,
+                "touch": lambda _: b" %d" % FAR}
 
-    def read(self, request, key):
-        item = self.connection.fetch(request + b" " + key).get(key)
-        return Answer("ok", *item) if item else NOT_FOUND
+    def __call__(self, operation):
+        return next(self.pipeline([operation]))
 
-    def get(self, key, _):
-        return self.read(b"get", key)
+    def pipeline(self, operations):
+        """Sends them all at once, and yields the answers one by one as they come."""
+        self.connection.send(b"".join(self.request(operation) for operation in operations))
+        for _ in operations:
+            yield self.read_answer()
 
-    def gets(self, key, _):
-        return self.read(b"gets", key)
+    def request(self, operation):
+        command, key = operation.command.encode(), operation.key.encode()
+        if operation.command not in self.STORES:
+            return b"%s %s%s\r\n" % (command, key, self.ARGUMENT.get(operation.command, lambda _: b"")(operation))
+        token = b" %d" % operation.token if operation.command == "cas" else b""
+        return b"%s %s %d 0 %d%s\r\n%s\r\n" % (command, key, operation.flags, len(operation.value), token, operation.value)
 
-    def store(self, key, operation):
-        return answer_of_line(self.connection.store(operation.command, key, operation.value, operation.flags))
-
-    set = add = replace = append = store
-
-    def cas(self, key, operation):
-        return answer_of_line(self.connection.cas(key, operation.value, operation.token, operation.flags))
-
-    def delete(self, key, _):
-        return answer_of_line(self.connection.ask(b"delete " + key))
-
-    def touch(self, key, _):
-        return answer_of_line(self.connection.ask(b"touch %s %d" % (key, FAR)))
-
-    def incr(self, key, operation):
-        line = self.connection.ask(b"%s %s %d" % (operation.command.encode(), key, operation.delta))
-        return Answer("ok", line) if line.isdigit() else answer_of_line(line)
-
-    decr = incr
+    def read_answer(self):
+        line = self.connection.read_line()
+        if line.isdigit():
+            return Answer("ok", line)
+        if not line.startswith(b"VALUE "):
+            return answer_of_line(line)
+        words = line.split(b" ")
+        value = self.connection.read_exactly(int(words[3]) + 2)[:-2]
+        assert self.connection.read_line() == b"END"
+        return Answer("ok", value, int(words[2]), int(words[4]) if len(words) > 4 else None)
 
 
 class MetaClient(Client):
