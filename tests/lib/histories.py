@@ -80,6 +80,7 @@ class Actor(threading.Thread):
         self.tokens, self.own_tokens = tokens, {}
         self.dice = random.Random(f"{label} {sorted(keys)}")
         self.history = []
+        self.invented = 0
         self.surprise = None
 
     @property
@@ -104,6 +105,7 @@ class Actor(threading.Thread):
         key = self.dice.choice(list(self.keys))
         mix = {command: weight for command, weight in MIXES[self.keys[key]].items() if command in self.client.commands}
         operation = Operation(self.label, key, self.dice.choices(list(mix), list(mix.values()))[0])
+        self.invented += 1
         operation.value = self.invent_value(self.keys[key])
         operation.flags = self.dice.choice([0, self.dice.randrange(1, 1 << 32)])
         operation.delta = self.dice.randrange(1, 9) * (self.dice.choice([1, -1]) if operation.command == "count" else 1)
@@ -115,7 +117,7 @@ class Actor(threading.Thread):
         """Mostly one that tells who wrote it. Content that comes again must not be taken for content that stayed."""
         if mix == "counter":
             return self.dice.choice(NUMBERS)
-        return b"again" if self.dice.random() < 0.2 else b"%d.%d," % (self.label, len(self.history))
+        return b"again" if self.dice.random() < 0.2 else b"%d.%d," % (self.label, self.invented)
 
     def choose_token(self, operation):
         """Mostly its own last one; else what another client was told."""
@@ -167,16 +169,16 @@ class Cast:
             if actor.surprise:
                 raise actor.surprise
 
-    def wait(self, is_reached, what):
+    def wait(self, is_reached, what, patience=PATIENCE):
         """Until is_reached(actor) holds for every one of them."""
         def all_have():
             self.look()
             return all(is_reached(actor) for actor in self.actors)
-        wait_until(all_have, what)
+        wait_until(all_have, what, patience)
 
     def finish(self):
         """Waits for all to end, has every client read what is left, and returns the history."""
-        self.wait(lambda actor: not actor.is_alive(), "the clients to end")
+        self.wait(lambda actor: not actor.is_alive(), "the clients to end", 3 * PATIENCE)  # disks may be slow
         for actor in self.actors:
             for key in self.keys:
                 actor.perform(Operation(actor.label, key, "gets"))

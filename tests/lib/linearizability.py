@@ -4,8 +4,9 @@ The order must keep what real time tells: an operation that was answered before 
 without an answer (its connection broke) may have taken effect at any time from its beginning on, or never.
 
 The search goes from a configuration to those behind one more operation: any whose beginning no other open operation's answer
-precedes (Wing and Gong 1993); a client's own come in the order that it sent them, were they under way together. A configuration is which operations are done and what the item has come to; none is looked at
-twice (Lowe 2017). Keys do not touch one another, so each is checked by itself.
+precedes (Wing and Gong 1993). A client's own come in the order that it sent them, were they under way together. A
+configuration is which operations are done and what the item has come to; none is looked at twice (Lowe 2017). Keys do not
+touch one another, so each is checked by itself.
 
 A model tells what operations do: `start`, the state of a key before its history; `step(state, operation)`, the state behind
 an operation that was answered as it was, or None where that answer is wrong; `effect(state, operation)`, the state behind an
@@ -120,7 +121,7 @@ class Search:
         progress, (base, done, _, state) = self.furthest
         positions, limit = self.candidates(base, done)
         before = [op for op in self.known if op.returned < limit][-6:]
-        lines = [f"{progress} of {len(self.known)} operations can be ordered; then the state is {state}, and no next one explains itself:"]
+        lines = [f"{progress} of {len(self.known)} operations can be ordered; then the state is {state}, and none of these fits:"]
         lines += [f"    {self.known[position]}" for position in positions]
         lines += ["  lost, and perhaps done:", *(f"    {op}" for op in self.lost if op.invoked <= limit)]
         lines += ["  answered before:", *(f"    {op}" for op in before)]
