@@ -15,6 +15,10 @@ struct copy_note {
     uint64_t source;
     uint16_t source_slot;
     bool names_db; /* with option DB: the source may be in another database */
+    /* Forecast of where the client is when the command is executed, and where the target is; -1: not known. A note of the same
+     * copy replaces them. */
+    int client_db;
+    int target_db;
 };
 
 struct copy_table {
@@ -23,9 +27,13 @@ struct copy_table {
     bool dropped[COPY_DROPPED]; /* by target: a note was dropped for room */
 };
 
-void copy_table_note(struct copy_table *table, const struct item_key *source, const struct item_key *target, bool names_db);
+void copy_table_note(struct copy_table *table, const struct item_key *source, const struct item_key *target, bool names_db,
+                     int client_db, int target_db);
 
-/* Takes all notes of a target. False when they do not tell one source. */
+/* The client's database as the newest note of a target in that database has it; -1 where there is none. */
+int copy_table_client_db(const struct copy_table *table, const struct item_key *target, int target_db);
+
+/* Takes all notes of a target; False when they do not tell one source. */
 bool copy_table_take(struct copy_table *table, const struct item_key *target, struct copy_note *note);
 
 #endif

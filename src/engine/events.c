@@ -80,6 +80,7 @@ static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int d
     if (change == CHANGE_NEW) return;
     if (change == CHANGE_MOVED_FROM) relocations_note_moved_from(engine, db, key);
     if (change == CHANGE_MOVED_TO) relocations_note_moved_to_ledger(engine, ctx, is_move(event));
+    if (change == CHANGE_COPIED_TO) relocations_note_copied_to_ledger(engine, ctx, db, key);
     if (change == CHANGE_IMPORTED || !engine->is_primary)
         flag_ledger_note_ledger_changed(engine->ledger, db, key->slot);
     else

@@ -21,12 +21,20 @@ static int client_db(RedisModuleCommandFilterCtx *filter)
 
 void relocations_note_command(struct engine *engine, RedisModuleCommandFilterCtx *filter, struct span name, int count)
 {
+    struct client_db_tracker *client_dbs = &engine->relocations.client_dbs;
+    if (api.is_valkey) client_db_note_command(client_dbs, filter, name, count);
     if (count < 3 || !words_equal(name, "copy")) return;
     struct item_key source = item_key_of(words_argument(filter, 1));
     struct item_key target = item_key_of(words_argument(filter, 2));
+    int forecast = api.is_valkey ? client_db_forecast(client_dbs, filter) : -1;
+    int target_db = forecast;
     bool names_db = false;
-    for (int i = 3; i < count; i++) names_db |= words_equal(words_argument(filter, i), "db");
-    copy_table_note(&engine->relocations.copies, &source, &target, names_db);
+    for (int i = 3; i < count; i++) {
+        if (!words_equal(words_argument(filter, i), "db")) continue;
+        names_db = true;
+        target_db = i + 1 < count ? words_db(words_argument(filter, i + 1)) : -1;
+    }
+    copy_table_note(&engine->relocations.copies, &source, &target, names_db, forecast, target_db);
     engine->relocations.copying_client_db = names_db ? client_db(filter) : -1;
 }
 
@@ -71,13 +79,38 @@ static void note_copy_between_databases(struct engine *engine, int source_db, in
         flag_ledger_note_copy_from_any_db(engine->ledger, source, db, key);
 }
 
+/* The same for one that has copied a key. `known_db` is where a COPY that was not queued found it, or -1. */
+static void return_copier(const struct relocations *relocations, RedisModuleCtx *ctx, int known_db, int target_db,
+                          const struct item_key *target)
+{
+    if (!api.is_valkey) return;
+    int db = known_db >= 0 ? known_db : copy_table_client_db(&relocations->copies, target, target_db);
+    if (db < 0) db = client_db_at_work(&relocations->client_dbs, ctx);
+    if (db >= 0) api.SelectDb(ctx, db);
+}
+
+static int take_copying_client(struct relocations *relocations)
+{
+    int db = relocations->copying_client_db;
+    relocations->copying_client_db = -1;
+    return db;
+}
+
+void relocations_note_copied_to_ledger(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key)
+{
+    struct relocations *relocations = &engine->relocations;
+    struct copy_note note;
+    return_copier(relocations, ctx, take_copying_client(relocations), db, key);
+    (void)copy_table_take(&relocations->copies, key, &note);
+}
+
 void relocations_note_copied_to(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key)
 {
+    struct relocations *relocations = &engine->relocations;
     struct copy_note note;
-    int source_db = engine->relocations.copying_client_db;
-    engine->relocations.copying_client_db = -1;
-    if (source_db >= 0 && api.is_valkey) api.SelectDb(ctx, source_db);
-    if (!copy_table_take(&engine->relocations.copies, key, &note)) {
+    int source_db = take_copying_client(relocations);
+    return_copier(relocations, ctx, source_db, db, key);
+    if (!copy_table_take(&relocations->copies, key, &note)) {
         flag_ledger_note_unknown(engine->ledger, db, key);
         return;
     }

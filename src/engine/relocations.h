@@ -5,9 +5,8 @@
  * - COPY fires one, for the target. Its source is learned from a command filter (command/copy_table.h); the filter knows the
  *   client's database only from Redis 7.2 on, and not for what is queued in MULTI.
  * - Valkey from 8.1 on hands events the context of the client at work, selecting the key's database for it. 8.1 leaves the
- *   client there (mended in 9.1): behind a MOVE or COPY to another database we select its own again, but for a COPY inside
- *   MULTI, where nobody tells which that was, and replicas and the append-only file are told of the copy in the wrong one,
- *   too. While it loads that file we hear nothing (events.c).
+ *   client there (mended in 9.1): behind a MOVE or COPY to another database we select its own again, for a COPY the one
+ *   that engine/client_db.h tells. While it loads the append-only file we hear nothing (events.c).
  *
  * Main thread only. */
 #ifndef DIGLOT_ENGINE_RELOCATIONS_H
@@ -15,6 +14,7 @@
 
 #include "command/copy_table.h"
 #include "engine/api.h"
+#include "engine/client_db.h"
 
 struct engine;
 
@@ -23,6 +23,7 @@ struct relocations {
     int moving_from_db;
     struct item_key moving_from; /* without its name */
     int copying_client_db;       /* of the client whose COPY with option DB was seen last; -1: not known */
+    struct client_db_tracker client_dbs; /* Valkey only */
 };
 
 void relocations_init(struct relocations *relocations);
@@ -37,5 +38,8 @@ void relocations_note_copied_to(struct engine *engine, RedisModuleCtx *ctx, int 
 
 /* An item was moved into a ledger's place: its own flags stay behind. */
 void relocations_note_moved_to_ledger(struct engine *engine, RedisModuleCtx *ctx, bool is_move);
+
+/* A string was copied into a ledger's place: nothing of it is an item's. */
+void relocations_note_copied_to_ledger(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key);
 
 #endif

@@ -39,11 +39,12 @@ void settling_return_client(struct engine *engine, RedisModuleCtx *ctx)
     if (settling->client_db >= 0 && api.GetClientId(ctx) == settling->client_id) api.SelectDb(ctx, settling->client_db);
 }
 
-/* A script has a client of its own, which is gone when the job runs. */
-static uint64_t client_at_work(RedisModuleCtx *ctx)
+/* A script has a client of its own, which is gone when the job runs: then its caller is at work. */
+static uint64_t client_at_work(const struct engine *engine, RedisModuleCtx *ctx)
 {
-    bool is_known = api.is_valkey && !(api.GetContextFlags(ctx) & API_CONTEXT_SCRIPT);
-    return is_known ? api.GetClientId(ctx) : 0;
+    if (!api.is_valkey) return 0;
+    bool is_script = api.GetContextFlags(ctx) & API_CONTEXT_SCRIPT;
+    return is_script ? engine->relocations.client_dbs.caller_id : api.GetClientId(ctx);
 }
 
 static void on_timer(RedisModuleCtx *ctx, void *user_data)
@@ -60,7 +61,7 @@ void settling_schedule(struct engine *engine, RedisModuleCtx *ctx)
     struct settling *settling = &engine->settling;
     if (settling->has_job || settling->has_timer || !flag_ledger_has_notes(engine->ledger)) return;
     if (api.AddPostNotificationJob) {
-        settling->client_id = client_at_work(ctx);
+        settling->client_id = client_at_work(engine, ctx);
         settling->has_job = api.AddPostNotificationJob(ctx, on_job, NULL, NULL) == API_OK;
     } else {
         settling->timer = api.CreateTimer(ctx, 0, on_timer, NULL);

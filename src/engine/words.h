@@ -11,4 +11,7 @@ struct span words_argument(RedisModuleCommandFilterCtx *filter, int index);
 /* Whether the text is this word, in upper or lower case. */
 bool words_equal(struct span text, const char *word);
 
+/* The database that the text names; -1 where it is no number. */
+int words_db(struct span text);
+
 #endif

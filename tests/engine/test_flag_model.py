@@ -31,8 +31,6 @@ class Player:
         self.model = Model()
         self.db = 0  # of the RESP connection
         self.uses_losses = uses_losses
-        self.strays = server.strays_in_transactions()
-        self.in_transaction = False
         self.history = []
 
     def close(self):
@@ -70,7 +68,6 @@ class Player:
             self.call("SELECT", db)
             ledgers[db] = self.call("KEYS", LEDGER_PREFIX + b"*")
         self.call("SELECT", self.db)
-        self.in_transaction = is_transaction
         operations = [self.draw_resp(ledgers) for _ in range(self.random.randint(1, 6))]
         if is_transaction:
             self.history.append("MULTI")
@@ -195,7 +192,7 @@ class Player:
     def resp_copy(self):
         """The source of a copy that is not the only one announced may be unknown: then the copy is a miss."""
         source = self.place()
-        target = self.place(self.db if self.in_transaction and self.strays else self.pick(DBS))
+        target = self.place(self.pick(DBS))
         if source == target:
             target = (source[0], next(key for key in KEYS if key != source[1]))
         replaces = self.random.random() < 0.5

@@ -16,12 +16,16 @@ IO_THREADS = pytest.mark.parametrize("io_threads", [0, 4])
 WRITES = int(os.environ.get("DIGLOT_LIFECYCLE_WRITES", "1000"))
 
 
-def load_module(server, io_threads=0):
+def load_words(server, io_threads=0):
     """MODULE LOADEX with the options that the server was started with; those of its command line are used up."""
     words = ["MODULE", "LOADEX", servers.MODULE]
     for name, value in {**server.options, "io-threads": io_threads}.items():
         words += ["CONFIG", f"diglot.{name}", str(value)]
-    assert server.resp().execute_command(*words) in (b"OK", True)
+    return words
+
+
+def load_module(server, io_threads=0):
+    assert server.resp().execute_command(*load_words(server, io_threads)) in (b"OK", True)
     server.module = True
     wait_until(server.answers, "the memcached door")
 
@@ -54,6 +58,32 @@ def test_the_module_is_unloaded_under_load_and_loaded_again(start, io_threads):
         load_module(server, io_threads=4 - io_threads if round % 2 else io_threads)
         load.verify()
         before = load
+
+
+def test_events_are_heard_from_the_command_behind_module_load_on(start):
+    """While the engine starts they are not (engine/events.c); a module that a running one loads misses none."""
+    server = start()
+    with server.connect() as client:
+        client.set(b"k", b"value", flags=7)
+    unload_module(server)
+    with server.resp_connection() as connection:
+        connection.send(*load_words(server))
+        connection.send("SET", "k", "new")
+        assert [connection._read(), connection._read()] == [b"OK", b"OK"]
+    wait_until(server.answers, "the memcached door")
+    with server.connect() as client:
+        assert client.fetch(b"get k")[b"k"][:2] == (b"new", 0)
+
+
+def test_events_are_heard_from_the_first_command_behind_a_start_on(start):
+    server = start(config={"appendonly": "yes", "appendfsync": "always"})
+    with server.connect() as client:
+        client.set(b"k", b"value", flags=7)
+    server.kill()
+    server.restart()
+    server.resp().set("k", "new")
+    with server.connect() as client:
+        assert client.fetch(b"get k")[b"k"][:2] == (b"new", 0)
 
 
 @IO_THREADS

@@ -1,9 +1,11 @@
 """Hash slots and flag ledgers, as one sees them from outside."""
 import binascii
+import itertools
 
 from lib.waiting import wait_until
 
 LEDGER_PREFIX = b"diglot:flags:"
+DIGITS = [b"%c" % digit for digit in b"0123456789abcdefghijklmnopqrstuvwxyz"]
 
 
 def key_slot(key):
@@ -12,6 +14,12 @@ def key_slot(key):
     end = key.find(b"}", begin + 1) if begin >= 0 else -1
     tag = key[begin + 1:end] if end > begin + 1 else key
     return binascii.crc_hqx(tag, 0) % 16384
+
+
+def ledger_name(key):
+    """The name of the ledger string of a key's slot, whether it is there or not."""
+    tags = (b"".join(digits) for size in (1, 2, 3, 4) for digits in itertools.product(DIGITS, repeat=size))
+    return next(LEDGER_PREFIX + b"{%s}" % tag for tag in tags if (tag == b"0" or tag[:1] != b"0") and key_slot(tag) == key_slot(key))
 
 
 def ledgers(redis):

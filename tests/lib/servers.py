@@ -258,11 +258,6 @@ class Engine(Server, Speaker):
         assert code != 0, f"{self} ended with 0:\n{self.log()}"
         return self.log()
 
-    def strays_in_transactions(self):
-        """Valkey 8.1, where any module listens to events, leaves a client that copies to another database there. The module
-        takes it back, but inside MULTI nobody can tell where to."""
-        return self.resp().info("server").get("valkey_version", "").startswith("8.1.")
-
     def resp(self, db=0):
         """A redis client that gives bytes."""
         return redis.Redis(port=self.port, db=db, socket_timeout=PATIENCE, single_connection_client=False)

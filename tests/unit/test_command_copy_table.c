@@ -17,7 +17,13 @@ static struct item_key key(const char *name)
 static void note(struct copy_table *table, const char *source, const char *target, bool names_db)
 {
     struct item_key from = key(source), to = key(target);
-    copy_table_note(table, &from, &to, names_db);
+    copy_table_note(table, &from, &to, names_db, -1, -1);
+}
+
+static void note_in_db(struct copy_table *table, const char *source, const char *target, int target_db, int client_db)
+{
+    struct item_key from = key(source), to = key(target);
+    copy_table_note(table, &from, &to, true, client_db, target_db);
 }
 
 static bool take(struct copy_table *table, const char *target, struct copy_note *found)
@@ -87,12 +93,33 @@ static void test_a_target_whose_note_was_dropped_is_not_trusted_again(void **sta
     assert_false(take(&table, "x", &found));
 }
 
+static void test_the_newest_note_tells_where_the_client_is(void **state)
+{
+    (void)state;
+    struct copy_table table = {0};
+    struct copy_note found;
+    struct item_key target = key("x");
+    note_in_db(&table, "a", "x", 1, 3);
+    note_in_db(&table, "a", "x", 1, 5);
+    assert_int_equal(table.count, 1);
+    assert_int_equal(copy_table_client_db(&table, &target, 1), 5);
+    note_in_db(&table, "b", "x", 1, 7);
+    note_in_db(&table, "a", "x", 1, 3);
+    note_in_db(&table, "c", "x", 2, 8);
+    assert_int_equal(copy_table_client_db(&table, &target, 1), 3);
+    assert_int_equal(copy_table_client_db(&table, &target, 2), 8);
+    assert_int_equal(copy_table_client_db(&table, &target, 0), -1);
+    assert_false(take(&table, "x", &found));
+    assert_int_equal(copy_table_client_db(&table, &target, 1), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_noted_copy_tells_its_source_once),
         cmocka_unit_test(test_a_target_that_was_never_noted_has_no_source),
         cmocka_unit_test(test_two_sources_for_one_target_are_no_source),
+        cmocka_unit_test(test_the_newest_note_tells_where_the_client_is),
         cmocka_unit_test(test_a_command_sent_again_is_noted_once),
         cmocka_unit_test(test_a_target_whose_note_was_dropped_is_not_trusted_again),
     };
