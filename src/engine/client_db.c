@@ -55,6 +55,13 @@ static void note_transaction(struct client_db_tracker *tracker, RedisModuleComma
     if (tracker->selections[place_of(id)].client_id == id) tracker->selections[place_of(id)].client_id = 0;
 }
 
+/* EXEC does where there may be one in it, and others have begun since it was queued. */
+static bool begins_script(const struct client_db_tracker *tracker, RedisModuleCommandFilterCtx *filter, struct span name)
+{
+    if (words_equal(name, "exec")) return tracker->caller_id != api.CommandFilterGetClientId(filter);
+    return words_equal(name, "eval") || words_equal(name, "evalsha") || words_equal(name, "fcall");
+}
+
 static void note_script(struct client_db_tracker *tracker, RedisModuleCommandFilterCtx *filter)
 {
     int db = client_db_forecast(tracker, filter);
@@ -70,8 +77,6 @@ void client_db_note_command(struct client_db_tracker *tracker, RedisModuleComman
         note_selection(tracker, filter, count);
     else if (words_equal(name, "multi"))
         note_transaction(tracker, filter);
-    else if (words_equal(name, "eval") || words_equal(name, "evalsha") || words_equal(name, "fcall"))
+    else if (begins_script(tracker, filter, name))
         note_script(tracker, filter);
-    else if (words_equal(name, "exec") && tracker->caller_id != api.CommandFilterGetClientId(filter))
-        note_script(tracker, filter); /* there may be one in it, and others have begun since it was queued */
 }
