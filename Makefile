@@ -68,12 +68,12 @@ run: ## build, then start Redis with the module in the foreground (RESP_PORT, ME
 	@scripts/run.sh
 
 test: client-packages ## install what is missing and run every test
-	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol engine clients readme asan tsan
+	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol engine engine-valkey clients readme asan tsan
 
 test-clients: client-deps ## every client library, also those that `make test` leaves out
 	@scripts/run-tests clients-all
 
-test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, readme, asan, tsan
+test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, readme, asan, tsan
 	@scripts/run-tests $*
 
 lint: ## the checks of the tree itself

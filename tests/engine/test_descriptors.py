@@ -1,8 +1,10 @@
 """Memcached connections must not take the file descriptors that the engine's event loop keeps for Redis clients."""
 import pytest
 
+from lib.kernel import children_of, holds_listener
 from lib.tls import TlsEngine
 from lib.unix import UnixConnection
+from lib.waiting import wait_until
 
 
 @pytest.mark.parametrize("io_threads", [0, 4])
@@ -29,6 +31,8 @@ def test_a_killed_servers_snapshot_child_does_not_hold_the_doors(start_as, autho
     path = f"{server.directory}/door"
     with UnixConnection(path) as client:  # the child has not removed the file
         assert client.get("nothing") is None
+    [child] = children_of(server.pid)
+    wait_until(lambda: not holds_listener(child, server.memcached_port), "the child to close the doors")
     server.kill()
     server.restart()
     with server.connect_in_clear() as clear, UnixConnection(path) as client:

@@ -1,4 +1,4 @@
-"""What the kernel knows of a connection's sockets."""
+"""What the kernel knows of sockets and processes."""
 import errno
 import fcntl
 import os
@@ -43,6 +43,27 @@ def unread_size(sock):
     if error == errno.ENOENT:  # there is no such socket any more
         return 0
     raise OSError(error, os.strerror(error))
+
+
+def children_of(pid):
+    """The processes that the first thread of a process has forked."""
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [int(word) for word in children.read().split()]
+
+
+def holds_listener(pid, port):
+    """Whether a process has a descriptor of the socket that listens on an IPv4 port."""
+    with open("/proc/net/tcp") as sockets:
+        rows = [line.split() for line in sockets][1:]
+    listeners = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+    folder = f"/proc/{pid}/fd"
+    for name in os.listdir(folder):
+        try:
+            if os.readlink(f"{folder}/{name}") in listeners:
+                return True
+        except FileNotFoundError:  # closed meanwhile
+            pass
+    return False
 
 
 def wait_taken(sock):
