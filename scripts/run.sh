@@ -29,8 +29,10 @@ make -s deps >&2
 make -s -j"$(nproc)" all >&2
 
 # The packages are installed by now: on a fresh machine that may have started a server on 6379.
-engine=${ENGINE:-redis-server}
-command -v "$engine" >/dev/null || { echo "diglot: there is no server at '$engine'; set ENGINE to one." >&2; exit 1; }
+# ENGINE is a path, or, as scripts/engine.sh prints it, a command of several words.
+engine=("${ENGINE:-redis-server}")
+command -v "${engine[0]}" >/dev/null || read -ra engine <<<"${engine[0]}"
+command -v "${engine[0]}" >/dev/null || { echo "diglot: there is no server at '$ENGINE'; set ENGINE to one." >&2; exit 1; }
 wanted_resp=${RESP_PORT:-6379} wanted_memcached=${MEMCACHED_PORT:-11211}
 resp=$(next_free "$wanted_resp")
 memcached=$(next_free "$wanted_memcached" "$resp")
@@ -39,5 +41,5 @@ mkdir -p "$data"
 
 echo "diglot: RESP on $(says "$resp" "$wanted_resp"), memcached on $(says "$memcached" "$wanted_memcached") — stop with Ctrl-C"
 # shellcheck disable=SC2086  # ARGS is a list of words
-exec "$engine" --port "$resp" --bind 127.0.0.1 -::1 --dir "$data" --save "" --appendonly no --daemonize no \
+exec "${engine[@]}" --port "$resp" --bind 127.0.0.1 -::1 --dir "$data" --save "" --appendonly no --daemonize no \
     --loadmodule "$PWD/build/diglot.so" --diglot.port "$memcached" ${ARGS:-}
