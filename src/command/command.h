@@ -28,6 +28,11 @@ struct found_item {
     int64_t expiry; /* ms since the epoch, or KEYSPACE_NO_EXPIRY */
 };
 
+/* On whose behalf keys are told. */
+struct key_reader {
+    bool (*may_read)(struct key_reader *reader, struct span key);
+};
+
 /* Everything that executing needs; the parts belong to the caller. */
 struct command_context {
     struct keyspace *keyspace;
@@ -41,6 +46,7 @@ struct command_context {
     struct watch_hub *watch;     /* whom to tell; NULL: nobody */
     struct detail_table *detail; /* statistics by prefix; NULL: none */
     int client_descriptor;       /* of the connection that asks */
+    struct key_reader *reader;   /* dumps tell of no other keys than he may read; NULL: of all */
     struct found_item found;
     int db;
     struct span key_prefix;

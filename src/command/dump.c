@@ -73,6 +73,7 @@ static void visit_key(void *visitor, struct span name)
     const struct keyspace_api *api = context->keyspace->api;
     struct span key;
     if (!command_is_item_name(context, name, &key)) return;
+    if (context->reader && !context->reader->may_read(context->reader, key)) return;
     const struct item_key item = item_key_of(name);
     struct item_flags flags;
     if (!flag_ledger_read(context->ledger, context->db, &item, &flags)) return;

@@ -299,6 +299,31 @@ bool access_may_mark(struct access *access, struct identity *identity, struct sp
     return is_allowed;
 }
 
+/* The key alone counts: whether he may have lists of keys has been asked before. */
+static bool may_read(struct key_reader *key_reader, struct span key)
+{
+    struct access_reader *reader = (struct access_reader *)key_reader; /* its first member */
+    RedisModuleString *name = name_of_key(reader->access, key);
+    bool is_allowed = api.ACLCheckKeyPermissions(reader->user, name, API_KEY_ACCESS) == API_OK;
+    api.FreeString(NULL, name);
+    return is_allowed;
+}
+
+struct key_reader *access_begin_reading(struct access *access, struct access_reader *reader, const struct identity *identity)
+{
+    *reader = (struct access_reader){.reader.may_read = may_read, .access = access};
+    if (identity->grant.is_open || identity->grant.has_all_keys) return NULL;
+    reader->user = find_user(identity);
+    CHECK(reader->user);
+    return &reader->reader;
+}
+
+void access_end_reading(struct access_reader *reader)
+{
+    if (reader->user) api.FreeModuleUser(reader->user);
+    reader->user = NULL;
+}
+
 /* ---- Identities ---- */
 
 /* Forgets those who are logged in nowhere any longer. */

@@ -10,7 +10,7 @@
 #ifndef DIGLOT_ENGINE_ACCESS_H
 #define DIGLOT_ENGINE_ACCESS_H
 
-#include "command/identity.h"
+#include "command/command.h"
 #include "engine/api.h"
 #include "engine/permit_words.h"
 
@@ -58,6 +58,18 @@ bool access_check(struct access *access, struct identity *identity, const struct
 /* Whether a read of this user may write the mark that it has come to (RESULT_NEEDS_WRITE); a refusal is not the user's fault
  * and is told nowhere. */
 bool access_may_mark(struct access *access, struct identity *identity, struct span key);
+
+/* Who a dump tells of keys: see command_context.reader. */
+struct access_reader {
+    struct key_reader reader;
+    struct access *access;
+    RedisModuleUser *user;
+};
+
+/* Binds a reader to the user, if there are keys that he may not read, until access_end_reading; no command that changes users may
+ * run in between. NULL: he may read them all. */
+struct key_reader *access_begin_reading(struct access *access, struct access_reader *reader, const struct identity *identity);
+void access_end_reading(struct access_reader *reader);
 
 /* The identity of a user that has just logged in, with a reference for the caller. */
 struct identity *access_admit(struct access *access, struct span name);

@@ -37,6 +37,8 @@ enum api_key_type { API_KEY_EMPTY = 0, API_KEY_STRING = 1 };
 
 enum api_reply_type { API_REPLY_ERROR = 1, API_REPLY_ARRAY = 3 };
 
+enum api_key_flag { API_KEY_ACCESS = 1 << 4 }; /* its value is read */
+
 /* Why a user was refused, for ACL LOG. */
 enum api_acl_log_reason { API_ACL_LOG_COMMAND = 1, API_ACL_LOG_KEY = 2, API_ACL_LOG_DATABASE = 4 };
 
@@ -217,6 +219,8 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, FreeModuleUser, (RedisModuleUser *))                                                                    \
     /* Whether the user may run the command, by its name, its subcommand and its keys. */                                 \
     FUNCTION(int, ACLCheckCommandPermissions, (RedisModuleUser *, RedisModuleString **argv, int argc))                    \
+    /* Whether the user may do what the flags say (enum api_key_flag) with the key. */                                    \
+    FUNCTION(int, ACLCheckKeyPermissions, (RedisModuleUser *, RedisModuleString *key, int flags))                         \
     FUNCTION(int, ACLAddLogEntry, (RedisModuleCtx *, RedisModuleUser *, RedisModuleString *object, int reason))           \
     /* Replies. */                                                                                                        \
     FUNCTION(int, WrongArity, (RedisModuleCtx *))                                                                         \
@@ -244,6 +248,7 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(unsigned long long, ServerInfoGetFieldUnsigned, (RedisModuleServerInfoData *, const char *, int *error))     \
     FUNCTION(int, RegisterInfoFunc, (RedisModuleCtx *, api_on_info *))                                                    \
     FUNCTION(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                   \
+    FUNCTION(int, InfoAddFieldCString, (RedisModuleInfoCtx *, const char *, const char *))                                \
     FUNCTION(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))
 
 /* Functions that not every engine has; NULL there. */

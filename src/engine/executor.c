@@ -130,6 +130,18 @@ static void execute_command(struct executor *executor, struct batch *batch, cons
     command_execute(executor->command, &message->request, &message->result, &batch->values);
 }
 
+/* What may tell of keys tells of those that the user may read. */
+static void execute_for_reader(struct executor *executor, struct batch *batch, const struct identity *identity,
+                               struct message *message)
+{
+    struct command_context *command = executor->command;
+    struct access_reader reader;
+    command->reader = access_begin_reading(executor->access, &reader, identity);
+    command_execute(command, &message->request, &message->result, &batch->values);
+    command->reader = NULL;
+    access_end_reading(&reader);
+}
+
 static enum progress execute_login(struct executor *executor, struct batch *batch, struct message *message)
 {
     uint64_t now_us = clock_monotonic_us();
@@ -155,7 +167,10 @@ static enum progress execute_message(struct executor *executor, struct batch *ba
     enum gate_verdict verdict = gate_check(&executor->gate, request, &message->result);
     if (verdict == GATE_WAIT) return PROGRESS_PARKED;
     if (verdict == GATE_REFUSE) return PROGRESS_DONE;
-    execute_command(executor, batch, identity, message);
+    if (request_dumps(request->op) || request->op == REQUEST_STATS)
+        execute_for_reader(executor, batch, identity, message);
+    else
+        execute_command(executor, batch, identity, message);
     if (message->result.status == RESULT_NEEDS_WRITE) return execute_again(executor, batch, identity, message);
     if (request_writes(request->op)) executor->has_unflushed_writes = true;
     return PROGRESS_DONE;

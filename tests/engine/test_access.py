@@ -1,4 +1,5 @@
 """Who may do what: the engine's ACL holds for every memcached command (docs/access.md)."""
+import re
 import socket
 import time
 
@@ -167,6 +168,47 @@ def test_key_patterns_hold(guarded, request_line):
         assert (entry["reason"], entry["username"], entry["object"]) == ("key", "some", "other:k")
         assert client.ask(request_line.replace(b"{k}", b"mine:k")) != NO_KEY
     assert guarded.resp().get("other:k") == b"1"
+
+
+DUMPS = [(b"lru_crawler metadump all", b"END\r\n", rb"^key=(\S+) "), (b"lru_crawler mgdump all", b"EN\r\n", rb"^mg (\S+)"),
+         (b"stats cachedump 1 0", b"END\r\n", rb"^ITEM (\S+) ")]
+
+
+def dumped(client, request_line, end, pattern):
+    client.send(request_line + b"\r\n")
+    return sorted(name.replace(b"%3A", b":") for name in re.findall(pattern, client.read_until(end), re.M))
+
+
+@pytest.mark.parametrize("request_line, end, pattern", DUMPS, ids=[line.decode() for line, *_ in DUMPS])
+def test_dumps_tell_only_of_keys_that_the_user_may_read(guarded, request_line, end, pattern):
+    mine = sorted(b"mine:%d" % i for i in range(300))
+    guarded.resp().mset({key: "x" for key in [*mine, *(f"other:{i}" for i in range(3000)), "blind:k", "seen:k"]})
+    for user, rules, keys in (("reads", ["~mine:*", "%R~seen:*", "%W~blind:*"], [*mine, b"seen:k"]), ("nothing", [], []),
+                              ("selects", ["~seen:*", "(+get ~mine:*)"], [*mine, b"seen:k"])):
+        setuser(guarded, user, "on", f">{PASSWORD}", "+@all", *rules)
+        with login(guarded, user) as client:
+            assert dumped(client, request_line, end, pattern) == keys
+    with login(guarded, "app") as client:
+        assert len(dumped(client, request_line, end, pattern)) == 3302
+
+
+def test_what_a_dump_may_tell_changes_with_the_user(guarded):
+    guarded.resp().mset({"a:k": "1", "b:k": "1"})
+    setuser(guarded, "some", "on", f">{PASSWORD}", "+@all", "~a:*")
+    with login(guarded, "some") as client:
+        assert dumped(client, *DUMPS[0]) == [b"a:k"]
+        setuser(guarded, "some", "resetkeys", "~b:*")
+        assert dumped(client, *DUMPS[0]) == [b"b:k"]
+        setuser(guarded, "some", "allkeys", "-get")  # names are no values: SCAN tells them, too
+        assert dumped(client, *DUMPS[0]) == [b"a:k", b"b:k"]
+
+
+def test_dumps_ask_for_the_engines_key(start_engine):
+    engine = start_guarded(start_engine, key_prefix="app:")
+    engine.resp().mset({"app:mine": "1", "app:other": "1", "mine": "1"})
+    setuser(engine, "some", "on", f">{PASSWORD}", "+@all", "~app:mine")
+    with login(engine, "some") as client:
+        assert dumped(client, *DUMPS[0]) == [b"mine"]
 
 
 def test_read_only_keys(guarded):

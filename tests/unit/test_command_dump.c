@@ -102,6 +102,26 @@ static void test_only_items(void **state)
     free(text);
 }
 
+static bool is_not_secret(struct key_reader *reader, struct span key)
+{
+    (void)reader;
+    return !span_starts_with(key, SPAN("secret"));
+}
+
+static void test_unreadable_keys_are_not_told(void **state)
+{
+    struct world *world = *state;
+    struct key_reader reader = {is_not_secret};
+    set(world, SPAN("secret"), SPAN("x"), 1, 0);
+    set(world, SPAN("told"), SPAN("x"), 0, 0);
+    world->context.reader = &reader;
+    expect_dump(world, REQUEST_MGDUMP, "OK\r\nmg told\r\nEN\r\n");
+    world->context.reader = NULL;
+    char *text = dump(world, REQUEST_MGDUMP);
+    assert_non_null(strstr(text, "mg secret\r\n"));
+    free(text);
+}
+
 static void test_lost_flags_hide(void **state)
 {
     struct world *world = *state;
@@ -176,7 +196,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_fields), TEST(test_unknown_is_zero), TEST(test_only_items), TEST(test_lost_flags_hide),
+        TEST(test_fields), TEST(test_unknown_is_zero), TEST(test_only_items), TEST(test_unreadable_keys_are_not_told),
+ TEST(test_lost_flags_hide),
         TEST(test_prefix), TEST(test_changes_in_between), TEST(test_refusal), TEST(test_parts_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
