@@ -2,6 +2,7 @@
 
 #include "net/acceptor.h"
 
+#include "base/clock.h"
 #include "net/address.h"
 
 #include <errno.h>
@@ -81,7 +82,7 @@ static void deal_out(struct acceptor *acceptor, int descriptor, const char *addr
 {
     struct worker *peer = acceptor->peers[acceptor->next_peer];
     acceptor->next_peer = (acceptor->next_peer + 1) % acceptor->peer_count;
-    acceptor->admit(acceptor->owner, peer, connection_new(descriptor, address, acceptor->address));
+    acceptor->admit(acceptor->owner, peer, connection_new(descriptor, address, acceptor->door.address));
 }
 
 /* Clients of a unix socket have no address of their own: they are known by the door. */
@@ -89,7 +90,7 @@ static void name_peer(const struct acceptor *acceptor, const struct sockaddr_sto
                       char address[CLIENT_ADDRESS_SIZE])
 {
     if (peer->ss_family == AF_UNIX)
-        (void)snprintf(address, CLIENT_ADDRESS_SIZE, "%s", acceptor->address);
+        (void)snprintf(address, CLIENT_ADDRESS_SIZE, "%s", acceptor->door.address);
     else
         address_format(peer, length, address, CLIENT_ADDRESS_SIZE);
 }
@@ -131,12 +132,20 @@ static void handle_event(struct event_source *source, uint32_t events)
     }
 }
 
+static void name_door(struct acceptor *acceptor, const char *address)
+{
+    acceptor->door = (struct client_entry){.descriptor = acceptor->listener};
+    (void)snprintf(acceptor->door.address, sizeof(acceptor->door.address), "%s", address);
+    atomic_init(&acceptor->door.state, CLIENT_LISTENS);
+    atomic_init(&acceptor->door.last_request_ms, clock_wall_ms());
+}
+
 bool acceptor_init(struct acceptor *acceptor, int listener, const char *address, struct worker **peers, size_t peer_count)
 {
     CHECK(peer_count > 0);
     acceptor->source.handle = handle_event;
     acceptor->listener = listener;
-    (void)snprintf(acceptor->address, sizeof(acceptor->address), "%s", address);
+    name_door(acceptor, address);
     acceptor->peers = check_calloc(peer_count, sizeof(struct worker *));
     memcpy(acceptor->peers, peers, peer_count * sizeof(struct worker *));
     acceptor->peer_count = peer_count;
@@ -145,11 +154,13 @@ bool acceptor_init(struct acceptor *acceptor, int listener, const char *address,
         acceptor->peers = NULL;
         return false;
     }
+    client_list_add(acceptor->shared->clients, &acceptor->door);
     return true;
 }
 
 void acceptor_deinit(struct acceptor *acceptor)
 {
+    client_list_remove(acceptor->shared->clients, &acceptor->door);
     pause_accepting(acceptor);
     free(acceptor->peers);
     acceptor->peers = NULL;

@@ -20,7 +20,7 @@ struct acceptor {
     void (*admit)(void *owner, struct worker *peer, struct connection *connection);
     int listener; /* whoever opened it closes it */
     bool is_paused;
-    char address[LISTENER_ADDRESS_SIZE];
+    struct client_entry door; /* its line in `stats conns` */
 };
 
 /* The struct must be zero but for owner, epoll, shared, counters, refusal and admit. False with errno set when the kernel refuses. */

@@ -55,6 +55,7 @@ static const char *state_name(int state)
     case CLIENT_EXECUTES: return "conn_parse_cmd";
     case CLIENT_WRITES: return "conn_mwrite";
     case CLIENT_WATCHES: return "conn_watch";
+    case CLIENT_LISTENS: return "conn_listening";
     default: return "conn_read";
     }
 }
@@ -65,7 +66,7 @@ static void render_client(const struct client_entry *entry, int64_t now_ms, stru
     char seconds[32];
     (void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(silent_ms > 0 ? silent_ms / 1000 : 0));
     add_field(output, entry, "addr", entry->address);
-    add_field(output, entry, "listen_addr", entry->listening);
+    if (*entry->listening) add_field(output, entry, "listen_addr", entry->listening);
     add_field(output, entry, "state", state_name(atomic_load_explicit(&entry->state, memory_order_relaxed)));
     add_field(output, entry, "secs_since_last_cmd", seconds);
 }

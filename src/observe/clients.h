@@ -1,4 +1,4 @@
-/* The list of connected clients, for `stats conns`. Connections come and go rarely compared with requests, so one lock
+/* The list of connected clients and of the sockets that they come in by, for `stats conns`. Connections come and go rarely compared with requests, so one lock
  * guards the list; what changes with every request is an atomic inside the entry. */
 #ifndef DIGLOT_OBSERVE_CLIENTS_H
 #define DIGLOT_OBSERVE_CLIENTS_H
@@ -17,6 +17,7 @@ enum client_state {
     CLIENT_EXECUTES, /* its requests are being executed */
     CLIENT_WRITES,   /* replies wait for their client to read */
     CLIENT_WATCHES,
+    CLIENT_LISTENS,  /* no client: a listening socket */
 };
 
 struct client_entry {
@@ -24,9 +25,9 @@ struct client_entry {
     struct client_entry *previous;
     int descriptor;
     char address[CLIENT_ADDRESS_SIZE];  /* "tcp:127.0.0.1:4711", terminated */
-    char listening[CLIENT_ADDRESS_SIZE]; /* address of the door that it came through */
+    char listening[CLIENT_ADDRESS_SIZE]; /* address of the door that it came through; empty for the door itself */
     _Atomic int state;                  /* enum client_state */
-    _Atomic int64_t last_request_ms;    /* wall clock */
+    _Atomic int64_t last_request_ms;    /* wall clock; a door: since when it is open */
 };
 
 struct client_list {

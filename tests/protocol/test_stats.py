@@ -204,6 +204,16 @@ def test_conns_names_this_connection(client):
     assert facts["secs_since_last_cmd"].isdecimal()
 
 
+def test_conns_lists_the_listening_sockets(client):
+    facts = {}
+    for line in raw_stats(client, "conns"):
+        number, name = line.split(" ")[1].split(":", 1)
+        facts.setdefault(number, {})[name] = line.split(" ", 2)[2]
+    doors = [door for door in facts.values() if door["state"] == "conn_listening"]
+    assert [list(door) for door in doors] == [["addr", "state", "secs_since_last_cmd"]]
+    assert doors[0]["addr"] == "tcp:127.0.0.1:%d" % client.socket.getpeername()[1]
+
+
 def test_conns_forgets_a_closed_connection(server, client):
     def count():
         return len([line for line in raw_stats(client, "conns") if "listen_addr" in line])

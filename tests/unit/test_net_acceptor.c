@@ -112,14 +112,19 @@ static void test_clients_are_listed(void **state)
     struct door *door = *state;
     int client = door_connect(door, 0);
     assert_served(door, client);
-    assert_int_equal(door->clients.count, 1);
+    assert_int_equal(door->clients.count, 2); /* the door itself comes first */
     const struct client_entry *entry = door->clients.first.next;
+    assert_int_equal(atomic_load(&entry->state), CLIENT_LISTENS);
+    assert_int_equal(entry->descriptor, door->listeners.listeners[0].descriptor);
+    assert_string_equal(entry->address, door->listeners.listeners[0].address);
+    assert_string_equal(entry->listening, "");
+    entry = entry->next;
     assert_memory_equal(entry->address, "tcp:127.0.0.1:", 14);
     assert_string_equal(entry->listening, door->listeners.listeners[0].address);
     assert_true(atomic_load(&entry->last_request_ms) > 0);
     close(client);
     assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 0));
-    assert_int_equal(door->clients.count, 0);
+    assert_int_equal(door->clients.count, 1);
 }
 
 static void test_descriptors_are_not_inherited(void **state)
@@ -127,7 +132,7 @@ static void test_descriptors_are_not_inherited(void **state)
     struct door *door = *state;
     int client = door_connect(door, 0);
     assert_served(door, client);
-    int descriptor = door->clients.first.next->descriptor;
+    int descriptor = door->clients.first.previous->descriptor;
     assert_true(fcntl(descriptor, F_GETFD) & FD_CLOEXEC);
     assert_true(fcntl(descriptor, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(worker_descriptor(door->workers[0]), F_GETFD) & FD_CLOEXEC);

@@ -60,6 +60,30 @@ static void test_clients_are_rendered_in_order(void **state)
     buffer_deinit(&output);
 }
 
+static void test_a_door_has_nothing_that_it_came_through(void **state)
+{
+    (void)state;
+    struct client_list list;
+    struct buffer output;
+    buffer_init(&output);
+    client_list_init(&list);
+    struct client_entry door = entry_of(5, "tcp:127.0.0.1:11211", 1000);
+    door.listening[0] = '\0';
+    atomic_init(&door.state, CLIENT_LISTENS);
+    client_list_add(&list, &door);
+    client_list_render(&list, 9000, 10, &output);
+
+    struct span pairs = buffer_content(&output);
+    assert_pair(&pairs, "5:addr", "tcp:127.0.0.1:11211");
+    assert_pair(&pairs, "5:state", "conn_listening");
+    assert_pair(&pairs, "5:secs_since_last_cmd", "8");
+    assert_int_equal(pairs.size, 0);
+
+    client_list_remove(&list, &door);
+    client_list_deinit(&list);
+    buffer_deinit(&output);
+}
+
 static void test_rendering_is_bounded(void **state)
 {
     (void)state;
@@ -133,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients_are_rendered_in_order),
+        cmocka_unit_test(test_a_door_has_nothing_that_it_came_through),
         cmocka_unit_test(test_rendering_is_bounded),
         cmocka_unit_test(test_clients_come_and_go_while_rendered),
     };
