@@ -180,6 +180,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     command->key_prefix = span_of(diglot->options.key_prefix, strlen(diglot->options.key_prefix));
 
     engine->owner = diglot;
+    engine->ctx = diglot->ctx;
     engine->on_turn = on_turn;
     engine->on_shutdown = on_shutdown;
     engine->reload_tls = reload_tls;

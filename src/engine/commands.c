@@ -153,9 +153,7 @@ static int diglot_stats(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct engine_facts facts = {0};
     struct buffer pairs;
     buffer_init(&pairs);
-    engine_keyspace_enter(&engine->keyspace, ctx);
-    engine->keyspace.keyspace.api->facts(&engine->keyspace.keyspace, engine->command.db, &facts);
-    engine_keyspace_leave(&engine->keyspace);
+    engine_read_facts(engine, ctx, &facts);
     struct span group = argc == 2 ? argument(argv[1]) : SPAN("");
     int status = stats_render(engine->command.stats, &facts, group, clock_wall_ms(), &pairs)
                      ? reply_pairs(ctx, buffer_content(&pairs))

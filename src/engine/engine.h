@@ -37,6 +37,7 @@ struct engine {
      * with one sentence in `error`, and what was in force stays. */
     bool (*reload_tls)(void *owner, char error[TLS_ERROR_SIZE]);
     void *owner;
+    RedisModuleCtx *ctx; /* for callbacks that get none */
 };
 
 /* The engine of this process, NULL before it is set. */
@@ -51,6 +52,8 @@ MUST_USE bool engine_register_filter(RedisModuleCtx *ctx);
 MUST_USE bool engine_create_commands(RedisModuleCtx *ctx);
 /* tls_settings.c: the options, and where they are not set what the engine's own TLS door works with. */
 void engine_read_tls_settings(RedisModuleCtx *ctx, const struct options *options, struct tls_settings *settings);
+/* info.c: what the engine knows of itself, for the statistics. Not while a command of the memcached door is executed. */
+void engine_read_facts(struct engine *engine, RedisModuleCtx *ctx, struct engine_facts *facts);
 /* info.c: INFO diglot. */
 MUST_USE bool engine_register_info(RedisModuleCtx *ctx);
 

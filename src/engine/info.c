@@ -1,26 +1,58 @@
-/* INFO diglot: the counters of the memcached door. */
+/* INFO diglot: the general statistics, as memcached's `stats` and DIGLOT.STATS tell them. */
+#include "base/clock.h"
+#include "base/number.h"
 #include "engine/engine.h"
+#include "observe/stats.h"
 
-static void add_watchers(RedisModuleInfoCtx *info, struct watch_hub *watch)
+void engine_read_facts(struct engine *engine, RedisModuleCtx *ctx, struct engine_facts *facts)
 {
-    if (api.InfoAddSection(info, "watchers") != API_OK) return;
-    struct watch_counts counts = watch_count(watch);
-    api.InfoAddFieldULongLong(info, "log_watchers", counts.watchers);
-    api.InfoAddFieldULongLong(info, "log_watcher_sent", counts.sent);
-    api.InfoAddFieldULongLong(info, "log_watcher_skipped", counts.skipped);
+    struct keyspace *keyspace = &engine->keyspace.keyspace;
+    *facts = (struct engine_facts){.asks_login = doorkeeper_asks_login(&engine->access.keeper)};
+    engine_keyspace_enter(&engine->keyspace, ctx);
+    keyspace->api->facts(keyspace, engine->command.db, facts);
+    engine_keyspace_leave(&engine->keyspace);
+}
+
+/* Names and values are ended by NULs (observe/stats.h). */
+static void add_pair(RedisModuleInfoCtx *info, struct span name, struct span value)
+{
+    uint64_t number;
+    if (number_parse_u64(value, &number))
+        (void)api.InfoAddFieldULongLong(info, name.data, number);
+    else
+        (void)api.InfoAddFieldCString(info, name.data, value.data);
+}
+
+static void add_general(RedisModuleInfoCtx *info, struct engine *engine)
+{
+    struct engine_facts facts;
+    struct buffer pairs;
+    engine_read_facts(engine, engine->ctx, &facts);
+    buffer_init(&pairs);
+    (void)stats_render(engine->command.stats, &facts, SPAN(""), clock_wall_ms(), &pairs);
+    struct span rest = buffer_content(&pairs), name, value;
+    while (stats_next_pair(&rest, &name, &value)) add_pair(info, name, value);
+    buffer_deinit(&pairs);
+}
+
+/* A crash may have come in the middle of anything: only what can be read without a lock and without the engine. */
+static void add_counters(RedisModuleInfoCtx *info, const struct engine *engine)
+{
+#define COUNTER(id, name, is_gauge, description) \
+    (void)api.InfoAddFieldULongLong(info, name, counter_board_read(engine->board, COUNTER_##id));
+    COUNTERS_LIST(COUNTER)
+#undef COUNTER
 }
 
 static void on_info(RedisModuleInfoCtx *info, int for_crash_report)
 {
     struct engine *engine = engine_instance();
-    if (!engine) return;
-    /* A crash may have come while the lock was held. */
-    if (!for_crash_report) add_watchers(info, engine->command.watch);
-    if (api.InfoAddSection(info, "stats") != API_OK) return;
-#define COUNTER(id, name, is_gauge, description) \
-    api.InfoAddFieldULongLong(info, name, counter_board_read(engine->board, COUNTER_##id));
-    COUNTERS_LIST(COUNTER)
-#undef COUNTER
+    if (!engine || api.InfoAddSection(info, "stats") != API_OK) return;
+    bool is_busy = engine->keyspace.ctx != NULL; /* another module asks from inside an event of ours */
+    if (for_crash_report || is_busy)
+        add_counters(info, engine);
+    else
+        add_general(info, engine);
 }
 
 bool engine_register_info(RedisModuleCtx *ctx)

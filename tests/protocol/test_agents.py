@@ -1,18 +1,28 @@
 """What monitoring agents do, by hand: a Prometheus exporter's scrape over the text protocol, and Datadog's check, whose
 client speaks binary STAT."""
+import re
 import struct
 
 import pytest
+import redis
 
-# What a Prometheus exporter makes its metrics of; the first four decide whether it reports the server as up.
-EXPORTED = """
-    cmd_set cas_hits cas_misses cas_badval pid uptime time version rusage_user rusage_system curr_connections
-    total_connections rejected_connections connection_structures cmd_get cmd_flush cmd_touch get_hits get_misses get_expired
-    get_flushed delete_hits delete_misses incr_hits incr_misses decr_hits decr_misses touch_hits touch_misses auth_cmds
-    auth_errors bytes_read bytes_written limit_maxbytes accepting_conns listen_disabled_num threads conn_yields
-    hash_power_level hash_bytes bytes curr_items total_items evictions reclaimed evicted_unfetched expired_unfetched
-    store_too_large store_no_memory pointer_size max_connections
-""".split()
+from lib import servers
+
+# What agents read of `stats`, and its form.
+EXPORTED = {
+    r"\d+": """
+        pid uptime time pointer_size curr_connections total_connections rejected_connections connection_structures cmd_get cmd_set
+        cmd_flush cmd_touch get_hits get_misses get_expired get_flushed delete_hits delete_misses incr_hits incr_misses decr_hits
+        decr_misses cas_hits cas_misses cas_badval touch_hits touch_misses auth_cmds auth_errors bytes_read bytes_written
+        limit_maxbytes listen_disabled_num threads conn_yields hash_power_level hash_bytes bytes curr_items total_items evictions
+        reclaimed evicted_unfetched expired_unfetched store_too_large store_no_memory max_connections
+    """.split(),
+    r"[01]": ["accepting_conns"],
+    r"\d+\.\d{6}": ["rusage_user", "rusage_system"],  # seconds and microseconds
+    r"\d+\.\d+\.\d+\S*": ["version"],
+}
+# Whatever else happens, these go on; asking is work, too.
+MOVING = {"time", "uptime", "rusage_user", "rusage_system", "bytes_read", "bytes_written", "bytes"}
 # What is no number.
 TEXTS = {"version", "libevent"}
 
@@ -40,7 +50,7 @@ def test_an_exporters_scrape(busy):
     settings = scrape(busy, b"stats settings")
     items = scrape(busy, b"stats items")
     slabs = scrape(busy, b"stats slabs")
-    assert not set(EXPORTED) - set(stats)
+    assert not {name for names in EXPORTED.values() for name in names} - set(stats)
     for name in set(stats) - TEXTS:
         assert name.startswith("slab_reassign_last") or float(stats[name]) >= 0
     assert sum(int(stats[name]) for name in ("cmd_set", "cas_hits", "cas_misses", "cas_badval")) > 0
@@ -79,6 +89,77 @@ def test_binary_stat_tells_what_the_text_protocol_tells(busy, connect, group):
     status, stats = binary_stat(connect(), group)
     assert status == 0
     assert set(stats) == set(scrape(busy, b"stats " + group if group else b"stats"))
+
+
+def told_over_resp(server):
+    """What DIGLOT.STATS tells."""
+    words = [word.decode() for word in server.resp().execute_command("DIGLOT.STATS")]
+    return dict(zip(words[::2], words[1::2]))
+
+
+def told_by_info(server):
+    """What INFO diglot tells."""
+    with server.resp_connection() as resp:
+        lines = resp.call("INFO", "diglot").decode().split("\r\n")
+    pairs = [line.removeprefix("diglot_").split(":", 1) for line in lines if line.startswith("diglot_")]
+    assert len(pairs) == len(dict(pairs))
+    return dict(pairs)
+
+
+@pytest.mark.parametrize("form", EXPORTED, ids=["integer", "boolean", "time", "version"])
+def test_what_agents_read_has_its_form_and_is_the_same_on_every_way(server, busy, connect, form):
+    text, binary = scrape(busy, b"stats"), binary_stat(connect(), b"")[1]
+    ways = {"text": scrape(busy, b"stats"), "binary": binary}  # the new connection is counted
+    if not servers.SUBJECT_IS_MEMCACHED:
+        ways |= {"DIGLOT.STATS": told_over_resp(server), "INFO diglot": told_by_info(server)}
+    for name in EXPORTED[form]:
+        values = {way: stats.get(name, "absent") for way, stats in {"first": text, **ways}.items()}
+        assert all(re.fullmatch(form, value) for value in values.values()), (name, values)
+        if name not in MOVING:
+            assert len({stats[name] for stats in ways.values()}) == 1, (name, values)
+
+
+@pytest.mark.diglot_only
+@pytest.mark.parametrize("group", ["", "settings", "items", "slabs", "sizes"])
+def test_resp_and_memcached_clients_are_told_the_same_of_every_group(server, busy, group):
+    words = [word.decode() for word in server.resp().execute_command("DIGLOT.STATS", *[group] * bool(group))]
+    text = scrape(busy, f"stats {group}".strip().encode())
+    assert words[::2] == list(text)
+    changes = MOVING | {"total_malloced"}
+    assert {name: value for name, value in zip(words[::2], words[1::2]) if name not in changes} == \
+        {name: value for name, value in text.items() if name not in changes}
+
+
+@pytest.mark.diglot_only
+def test_every_way_says_whether_the_door_asks_for_a_login(start_engine):
+    engine = start_engine()
+    with engine.connect() as client:
+        for rule, is_asked in ((">secret", "yes"), ("nopass", "no")):
+            engine.resp().execute_command("ACL", "SETUSER", "memcached-door", "on", "+@all", "~*", rule)
+            engine.resp().execute_command("ACL", "SETUSER", "default", "on", "resetpass", rule)
+            resp = redis.Redis(port=engine.port, password="secret" if is_asked == "yes" else None)
+            words = [word.decode() for word in resp.execute_command("DIGLOT.STATS", "settings")]
+            settings = dict(zip(words[::2], words[1::2]))
+            assert (settings["auth_enabled_sasl"], settings["auth_enabled_ascii"]) == (is_asked, is_asked)
+            if is_asked == "yes":
+                client.send(b"set login 0 0 14\r\ndefault secret\r\n")
+                assert client.read_line() == b"STORED"
+            settings = scrape(client, b"stats settings")
+            assert (settings["auth_enabled_sasl"], settings["auth_enabled_ascii"]) == (is_asked, is_asked)
+            engine.resp = lambda db=0: redis.Redis(port=engine.port, db=db, password="secret")
+
+
+@pytest.mark.diglot_only
+def test_info_is_told_inside_transactions_and_scripts(server, busy):
+    with server.resp_connection() as resp:
+        resp.call("SELECT", 3)
+        for words in (["MULTI"], ["INFO", "diglot"], ["SET", "here", "x"], ["GET", "here"]):
+            resp.call(*words)
+        info = resp.call("EXEC")[0]
+        count = b"diglot_curr_items:%s\r\n" % scrape(busy, b"stats")["curr_items"].encode()
+        assert count in info
+        assert count in resp.call("EVAL", "return redis.call('INFO', 'everything')", 0)
+        assert resp.call("GET", "here") == b"x"  # it is still in the client's own database
 
 
 @pytest.mark.diglot_only
