@@ -192,6 +192,11 @@ bool flag_ledger_is_blank(const struct flag_ledger *ledger, int db)
     return ledger->note_count == 0 && slot_map_is_blank(&ledger->slots, db);
 }
 
+size_t flag_ledger_strings(const struct flag_ledger *ledger, int db)
+{
+    return slot_map_count(&ledger->slots, db, SLOT_PRESENT);
+}
+
 /* Looking a slot up takes about as long as reading one item. */
 #define EXPLORED_AT_ONCE 32
 

@@ -35,6 +35,9 @@ struct item_flags {
 /* True when no item of the database has flags, nor had any that were lost: its keys need no slot (item/key.h). */
 bool flag_ledger_is_blank(const struct flag_ledger *ledger, int db);
 
+/* How many ledger strings are known in the database: keys that are no items. */
+size_t flag_ledger_strings(const struct flag_ledger *ledger, int db);
+
 /* Finds out about a few more slots of the database, in the end whether it is blank. To be called once in a while; cheap when
  * nothing is left to find out. No key may be open. */
 void flag_ledger_explore(struct flag_ledger *ledger, int db);

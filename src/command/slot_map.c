@@ -45,6 +45,12 @@ bool slot_map_is_blank(const struct slot_map *map, int db)
     return states && states->counts[SLOT_EMPTY] == HASH_SLOTS && states->poisoned == 0;
 }
 
+size_t slot_map_count(const struct slot_map *map, int db, enum slot_ledger ledger)
+{
+    const struct slot_states *states = existing(map, db);
+    return states ? states->counts[ledger] : 0;
+}
+
 void slot_map_poison(struct slot_map *map, int db, uint16_t slot)
 {
     struct slot_states *states = slot_map_database(map, db);

@@ -49,6 +49,9 @@ void slot_map_set(struct slot_states *states, uint16_t slot, enum slot_ledger le
 /* True when every slot of a database is known to be empty, and none is poisoned: no item of it has flags, or lost any. */
 bool slot_map_is_blank(const struct slot_map *map, int db);
 
+/* How many slots of the database are in this state; none, if nothing was asked of it yet. */
+size_t slot_map_count(const struct slot_map *map, int db, enum slot_ledger ledger);
+
 void slot_map_poison(struct slot_map *map, int db, uint16_t slot);
 void slot_map_clean(struct slot_map *map, int db, uint16_t slot);
 bool slot_map_is_poisoned(const struct slot_map *map, int db, uint16_t slot);

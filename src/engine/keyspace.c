@@ -263,12 +263,19 @@ static uint64_t info_field(RedisModuleServerInfoData *info, const char *name)
     return error == API_OK ? value : 0;
 }
 
+/* The flag ledger's own keys are no items. */
+static uint64_t count_items(RedisModuleCtx *ctx, int db)
+{
+    uint64_t keys = api.DbSize(ctx), ledgers = flag_ledger_strings(engine_instance()->ledger, db);
+    return keys > ledgers ? keys - ledgers : 0;
+}
+
 static void read_facts(struct keyspace *keyspace, int db, struct engine_facts *facts)
 {
     struct engine_keyspace *ks = of(keyspace);
     select_db(ks, db);
     facts->evicts = api.GetContextFlags(ks->ctx) & API_CONTEXT_EVICTS;
-    facts->keys = api.DbSize(ks->ctx);
+    facts->keys = count_items(ks->ctx, db);
     RedisModuleServerInfoData *info = api.GetServerInfo(ks->ctx, "memory");
     facts->used_memory = info_field(info, "used_memory");
     facts->maxmemory = info_field(info, "maxmemory");

@@ -15,7 +15,7 @@
 struct engine_facts {
     uint64_t used_memory;  /* bytes */
     uint64_t maxmemory;    /* bytes, 0 unlimited */
-    uint64_t keys;         /* in the items' database */
+    uint64_t keys;         /* in the items' database, without what flags are kept in */
     uint64_t evicted_keys; /* since start */
     uint64_t expired_keys; /* since start */
     bool evicts;           /* where memory is short, by its policy */

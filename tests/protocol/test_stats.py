@@ -353,6 +353,20 @@ def test_stats_keep_their_place_in_a_pipeline(client, group):
 
 
 @pytest.mark.diglot_only
+def test_what_keeps_the_flags_is_no_item(server, client):
+    for i in range(50):
+        client.set(f"flagged{i}", b"x", flags=1)
+    assert server.resp().dbsize() > 50
+    assert client.stats()["curr_items"] == client.stats("items")["items:1:number"] == "50"
+    server.resp().delete(*(f"flagged{i}" for i in range(50)))
+    assert client.stats()["curr_items"] == "0"
+    assert server.resp().dbsize() > 0
+    server.resp().flushdb()
+    client.set("k", b"x")
+    assert client.stats()["curr_items"] == "1"
+
+
+@pytest.mark.diglot_only
 def test_threads_and_items_agree_with_the_engine(server, client):
     server.resp().mset({f"key{i}": "x" for i in range(10)})
     assert client.stats()["curr_items"] == "10"

@@ -32,6 +32,21 @@ static void test_unknown_and_clean(void **state)
     assert_null(map->databases[4]);
 }
 
+static void test_slots_are_counted_by_state(void **state)
+{
+    struct slot_map *map = *state;
+    assert_int_equal(slot_map_count(map, 3, SLOT_PRESENT), 0);
+    assert_int_equal(map->count, 0); /* makes nothing */
+    struct slot_states *states = slot_map_database(map, 3);
+    slot_map_set(states, 7, SLOT_PRESENT);
+    slot_map_set(states, 8, SLOT_PRESENT);
+    slot_map_set(states, 8, SLOT_PRESENT);
+    assert_int_equal(slot_map_count(map, 3, SLOT_PRESENT), 2);
+    assert_int_equal(slot_map_count(map, 2, SLOT_PRESENT), 0);
+    slot_map_set(states, 7, SLOT_EMPTY);
+    assert_int_equal(slot_map_count(map, 3, SLOT_PRESENT), 1);
+}
+
 static void test_poison_and_clean(void **state)
 {
     struct slot_map *map = *state;
@@ -162,7 +177,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_unknown_and_clean), TEST(test_poison_and_clean), TEST(test_sweep),
+        TEST(test_unknown_and_clean), TEST(test_slots_are_counted_by_state), TEST(test_sweep),
+ TEST(test_poison_and_clean), TEST(test_sweep),
         TEST(test_empty),             TEST(test_swap),             TEST(test_forget),
         TEST(test_blank),             TEST(test_blank_databases),
     };
