@@ -36,9 +36,10 @@ build_packages := gcc make libc6-dev libxxhash-dev libssl-dev
 run_packages := redis-server
 test_packages := clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-redis \
 	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools openssl python3-cryptography
-# The client libraries of Debian 12. scripts/fetch-clients gets the others.
+# The client libraries and monitoring agents of Debian 12. scripts/fetch-clients gets the other libraries.
 client_packages := libmemcached-dev php-cli php-memcached python3-django ruby ruby-dalli libcache-memcached-fast-perl \
-	golang-go golang-github-bradfitz-gomemcache-dev libspymemcached-java default-jdk-headless sasl2-bin
+	golang-go golang-github-bradfitz-gomemcache-dev libspymemcached-java default-jdk-headless sasl2-bin \
+	collectd-core munin-plugins-extra monitoring-plugins-contrib
 
 export PYTHONDONTWRITEBYTECODE := 1
 MAKEFLAGS += --no-print-directory
