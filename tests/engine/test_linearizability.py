@@ -103,16 +103,25 @@ def test_a_history_through_failovers_is_linearizable(start, io_threads):
     repeat(play)
 
 
-def test_a_history_through_a_split_is_refused(start):
-    """The checker finds what a replica lost that did not wait for its primary."""
+def is_split_refused(start):
     first = start()
     second = start(config={"replicaof": ["127.0.0.1", str(first.port)]})
     wait_until(lambda: is_following(second, first), "the link")
-    with pytest.raises(Violation), Stage([first, second], "split") as stage:
-        second.resp().execute_command("REPLICAOF", "NO", "ONE")
-        stage.wait_era(0)  # these writes are lost
-        first.kill()
-        stage.wait_era(1)
+    try:
+        with Stage([first, second], "split") as stage:
+            second.resp().execute_command("REPLICAOF", "NO", "ONE")
+            stage.wait_era(0)  # these writes are lost
+            first.kill()
+            stage.wait_era(1)
+    except Violation:
+        return True
+    return False
+
+
+def test_a_history_through_a_split_is_refused(start):
+    """The checker finds what a replica lost that did not wait for its primary; but where everything lost happens to be
+    overwritten before it is read again, there is nothing to find."""
+    assert any(is_split_refused(start) for _ in range(5))
 
 
 @pytest.mark.parametrize("io_threads", [0, 4])
