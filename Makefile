@@ -37,7 +37,7 @@ run_packages := redis-server
 test_packages := libsasl2-modules clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-redis \
 	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools openssl python3-cryptography
 # The client libraries and monitoring agents of Debian 12. scripts/fetch-clients gets the other libraries.
-client_packages := libcache-memcached-perl libmemcached-dev php-cli php-memcached python3-django ruby ruby-dalli libcache-memcached-fast-perl \
+client_packages := netbase libcache-memcached-perl libmemcached-dev php-cli php-memcached python3-django ruby ruby-dalli libcache-memcached-fast-perl \
 	golang-go golang-github-bradfitz-gomemcache-dev libspymemcached-java default-jdk-headless sasl2-bin \
 	collectd-core munin-plugins-extra monitoring-plugins-contrib
 
