@@ -74,7 +74,7 @@ test: client-packages ## install what is missing and run every test
 test-clients: client-deps ## every client library, also those that `make test` leaves out
 	@scripts/run-tests clients-all
 
-test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, readme, asan, tsan
+test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, faults, upstream, cli, readme, asan, tsan
 	@scripts/run-tests $*
 
 lint: ## the checks of the tree itself
