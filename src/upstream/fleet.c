@@ -201,12 +201,20 @@ static size_t server_at_rendezvous(const struct fleet *fleet, struct span key)
 
 /* ---- The fleet ---- */
 
+static bool has_its_hashes(const struct fleet *fleet, char error[FLEET_ERROR_SIZE])
+{
+    bool needs_md5 = fleet->distribution == DISTRIBUTION_KETAMA || fleet->distribution == DISTRIBUTION_KETAMA_WEIGHTED;
+    bool has = key_hash_is_available(fleet->hash) && (!needs_md5 || key_hash_is_available(KEY_HASH_MD5));
+    if (!has) (void)snprintf(error, FLEET_ERROR_SIZE, "diglot.upstream needs MD5, which this machine's OpenSSL refuses");
+    return has;
+}
+
 struct fleet *fleet_new(struct span list, enum distribution distribution, enum key_hash hash, char error[FLEET_ERROR_SIZE])
 {
     struct fleet *fleet = check_calloc(1, sizeof *fleet);
     fleet->distribution = distribution;
     fleet->hash = hash;
-    if (!parse_list(fleet, list, error)) {
+    if (!parse_list(fleet, list, error) || !has_its_hashes(fleet, error)) {
         fleet_free(&fleet);
         return NULL;
     }

@@ -7,6 +7,7 @@
 
 #include "base/span.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* In the order of diglot.upstream-hash's words (config/options.h). */
@@ -31,8 +32,10 @@ uint32_t key_hash_murmur3(struct span key, uint32_t seed);
 
 #define MD5_SIZE 16
 
-/* MD5 (RFC 1321) of less than 2^61 bytes. Ours, because the machine's cryptography may refuse what is no longer safe for
- * signatures, and a ring of servers needs it all the same. */
+/* Whether keys can be hashed so: the machine's OpenSSL may refuse MD5, which is no longer safe for signatures. */
+bool key_hash_is_available(enum key_hash hash);
+
+/* MD5; key_hash_is_available(KEY_HASH_MD5) must hold. */
 void key_hash_md5(struct span bytes, uint8_t digest[MD5_SIZE]);
 
 #endif
