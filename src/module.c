@@ -28,6 +28,7 @@ struct diglot {
     struct client_list clients;
     struct watch_hub watch;
     struct detail_table detail;
+    struct usage usage;
     struct stats_sources stats;
     struct tls_settings tls_settings; /* in force */
     struct engine engine;
@@ -134,6 +135,7 @@ static void set_up_observation(struct diglot *diglot)
 static void tear_down_observation(struct diglot *diglot)
 {
     detail_deinit(&diglot->detail);
+    usage_deinit(&diglot->usage);
     watch_hub_deinit(&diglot->watch);
     client_list_deinit(&diglot->clients);
     counter_board_deinit(&diglot->board);
@@ -176,6 +178,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     command->stats = &diglot->stats;
     command->watch = &diglot->watch;
     command->detail = &diglot->detail;
+    command->usage = &diglot->usage;
     command->db = (int)option_get(&diglot->options, db);
     command->key_prefix = span_of(diglot->options.key_prefix, strlen(diglot->options.key_prefix));
 

@@ -11,6 +11,7 @@
 #include "item/version.h"
 #include "observe/counters.h"
 #include "observe/detail.h"
+#include "observe/usage.h"
 #include "observe/watch.h"
 #include "wire/message.h"
 
@@ -45,7 +46,9 @@ struct command_context {
     const struct doorkeeper *doorkeeper; /* NULL: there is no door */
     struct watch_hub *watch;     /* whom to tell; NULL: nobody */
     struct detail_table *detail; /* statistics by prefix; NULL: none */
-    int client_descriptor;       /* of the connection that asks */
+    struct usage *usage;         /* who speaks memcached; NULL: not kept */
+    int client_descriptor;       /* of the connection that asks … */
+    const char *client_address;  /* … and where it comes from (net/address.h); NULL: not known */
     struct key_reader *reader;   /* dumps tell of no other keys than he may read; NULL: of all */
     struct found_item found;
     int db;

@@ -101,9 +101,46 @@ void command_tell_eviction(const struct command_context *context, int db, struct
         watch_tell_eviction(context->watch, key);
 }
 
+static enum usage_protocol protocol_of(const struct request *request)
+{
+    if (request->extras == NULL) return USAGE_CLASSIC;
+    return asks(request, ASK_META) ? USAGE_META : USAGE_BINARY;
+}
+
+static enum usage_expiry expiry_of(const struct command_context *context, const struct request *request)
+{
+    bool has_expiry = command_name(request->op) != NULL || request->op == REQUEST_GAT || request->op == REQUEST_TOUCH;
+    if (!has_expiry || request->exptime <= EXPIRY_RELATIVE_MAX) return USAGE_EXPIRY_ORDINARY;
+    int64_t expiry = expiry_from_exptime(request->exptime, context->now_ms);
+    return expiry_has_passed(expiry, context->now_ms) ? USAGE_EXPIRY_MISTAKEN : USAGE_EXPIRY_UNIX_TIME;
+}
+
+static void note_usage(struct command_context *context, const struct request *request, const struct result *result)
+{
+    static const char *const others[REQUEST_OPS] = {
+        [REQUEST_GET] = "get",   [REQUEST_GAT] = "gat",       [REQUEST_INCR] = "incr",   [REQUEST_DECR] = "decr",
+        [REQUEST_TOUCH] = "touch", [REQUEST_DELETE] = "delete", [REQUEST_DEBUG] = "me",
+    };
+    const char *command = command_name(request->op) != NULL ? command_name(request->op) : others[request->op];
+    bool is_stored = result->status == RESULT_STORED;
+    struct usage_request noted = {
+        .client = context->client_address != NULL ? context->client_address : "",
+        .command = command != NULL ? command : "",
+        .protocol = protocol_of(request),
+        .key = request->key,
+        .name = command_full_key(context, request->key),
+        .has_item = is_stored || result->status == RESULT_HIT,
+        .flags = is_stored ? request->flags : result->flags,
+        .size = is_stored ? request->value.size : result->value_size,
+        .expiry = expiry_of(context, request),
+    };
+    usage_note_request(context->usage, &noted, context->now_ms);
+}
+
 void report_request(struct command_context *context, const struct request *request, const struct result *result)
 {
     if (watch_wants(context->watch, REPORT_STREAMS)) tell_watchers(context, request, result);
     if (context->detail != NULL && context->detail->is_on) count_detail(context->detail, request, result);
+    if (context->usage != NULL && context->usage->is_on) note_usage(context, request, result);
     context->found = (struct found_item){0};
 }

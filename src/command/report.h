@@ -1,5 +1,5 @@
-/* What a command tells of itself: to watchers (observe/watch.h) and to the statistics by prefix (observe/detail.h). Costs two
- * loads while nobody wants to know. Main thread only. */
+/* What a command tells of itself: to watchers (observe/watch.h), to the statistics by prefix (observe/detail.h) and to the
+ * usage report (observe/usage.h). Costs three loads while nobody wants to know. Main thread only. */
 #ifndef DIGLOT_COMMAND_REPORT_H
 #define DIGLOT_COMMAND_REPORT_H
 
@@ -9,7 +9,8 @@
 
 static inline bool report_is_wanted(const struct command_context *context)
 {
-    return watch_wants(context->watch, REPORT_STREAMS) || (context->detail != NULL && context->detail->is_on);
+    return watch_wants(context->watch, REPORT_STREAMS) || (context->detail != NULL && context->detail->is_on) ||
+           (context->usage != NULL && context->usage->is_on);
 }
 
 /* Keeps what a command has found in the place of its key, which is open; is_item: an item that a client may see. */

@@ -26,7 +26,8 @@
 /* BOOLEAN(field, "name", default, is_live, "description") */
 #define OPTIONS_BOOLEAN(BOOLEAN)                                                                                          \
     BOOLEAN(flush_all, "flush-all", true, true, "whether flush_all may empty the database")                               \
-    BOOLEAN(shutdown, "shutdown", false, true, "whether memcached clients may shut the server down")
+    BOOLEAN(shutdown, "shutdown", false, true, "whether memcached clients may shut the server down")                 \
+    BOOLEAN(usage, "usage", false, true, "whether a report is kept of who speaks memcached, and what for (DIGLOT.STATS usage)")
 
 /* CHOICE(field, "name", "one|of|these", index of the default, is_live, "description"); the value is an index into the list */
 #define OPTIONS_CHOICE(CHOICE)                                                                                            \

@@ -214,6 +214,9 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(RedisModuleCommandFilter *, RegisterCommandFilter, (RedisModuleCtx *, api_on_command *, int flags))          \
     FUNCTION(int, CommandFilterArgsCount, (RedisModuleCommandFilterCtx *))                                                \
     FUNCTION(const RedisModuleString *, CommandFilterArgGet, (RedisModuleCommandFilterCtx *, int))                        \
+    /* Where in a command its keys stand, as an array to be freed with Free; NULL: it has none, or is no command. */          \
+    FUNCTION(int *, GetCommandKeysWithFlags, (RedisModuleCtx *, RedisModuleString **argv, int argc, int *count, int **flags)) \
+    FUNCTION(void, Free, (void *))                                                                                        \
     /* Users of the ACL. The handle holds as long as the user: no longer than until the next command; NULL: no such user. */ \
     FUNCTION(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString *))                                         \
     FUNCTION(int, FreeModuleUser, (RedisModuleUser *))                                                                    \

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "engine/engine.h"
+#include "engine/usage_notes.h"
 #include "item/expiry.h"
 #include "observe/stats.h"
 
@@ -145,7 +146,15 @@ static int reply_pairs(RedisModuleCtx *ctx, struct span pairs)
     return API_OK;
 }
 
-/* DIGLOT.STATS [group] → what memcached's `stats [group]` tells, as names and values. */
+/* The report names keys and clients, so the memcached door does not tell it. */
+static bool render_usage(struct engine *engine, struct buffer *pairs)
+{
+    usage_notes_follow_option(engine);
+    usage_render(engine->command.usage, clock_wall_ms(), pairs);
+    return true;
+}
+
+/* DIGLOT.STATS [group] → what memcached's `stats [group]` tells, as names and values; DIGLOT.STATS usage → the usage report. */
 static int diglot_stats(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     if (argc > 2) return api.WrongArity(ctx);
@@ -155,9 +164,10 @@ static int diglot_stats(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     buffer_init(&pairs);
     engine_read_facts(engine, ctx, &facts);
     struct span group = argc == 2 ? argument(argv[1]) : SPAN("");
-    int status = stats_render(engine->command.stats, &facts, group, clock_wall_ms(), &pairs)
-                     ? reply_pairs(ctx, buffer_content(&pairs))
-                     : api.ReplyWithError(ctx, "ERR no such group: settings, items, slabs, sizes, conns, or none for the general one");
+    bool is_known = is_word(group, "usage") ? render_usage(engine, &pairs)
+                                            : stats_render(engine->command.stats, &facts, group, clock_wall_ms(), &pairs);
+    int status = is_known ? reply_pairs(ctx, buffer_content(&pairs))
+                          : api.ReplyWithError(ctx, "ERR no such group: settings, items, slabs, sizes, conns, usage, or none for the general one");
     buffer_deinit(&pairs);
     return status;
 }

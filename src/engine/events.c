@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "engine/usage_notes.h"
 
 #include <string.h>
 
@@ -143,6 +144,7 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
         if (!engine->hears_keys && !engine->is_loading) hear_keys(engine, ctx);
         engine->on_turn(engine->owner);
         access_begin_turn(&engine->access, ctx);
+        usage_notes_follow_option(engine);
         executor_turn(&engine->executor, ctx);
         access_end_turn(&engine->access);
     } else {

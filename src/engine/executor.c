@@ -181,6 +181,7 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
 {
     uint32_t before = batch->executed;
     executor->command->client_descriptor = batch->descriptor;
+    executor->command->client_address = batch->peer;
     struct identity *identity = access_resolve(executor->access, batch->identity);
     while (batch->executed < batch->count) {
         enum progress progress = execute_message(executor, batch, identity, &batch->messages[batch->executed]);

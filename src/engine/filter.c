@@ -1,5 +1,6 @@
 /* The command filter: the one place where every RESP command passes, before it is queued or executed. */
 #include "engine/engine.h"
+#include "engine/usage_notes.h"
 #include "engine/words.h"
 
 static void on_command(RedisModuleCommandFilterCtx *filter)
@@ -10,6 +11,7 @@ static void on_command(RedisModuleCommandFilterCtx *filter)
     struct span name = words_argument(filter, 0);
     access_note_command(&engine->access, filter, name, count);
     relocations_note_command(engine, filter, name, count);
+    usage_notes_command(engine, filter, count);
 }
 
 bool engine_register_filter(RedisModuleCtx *ctx)
