@@ -200,6 +200,9 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply *, size_t))                             \
     FUNCTION(size_t, CallReplyLength, (RedisModuleCallReply *))                                                           \
     FUNCTION(int, Replicate, (RedisModuleCtx *, const char *command, const char *format, ...))                            \
+    /* Counts a change, as Replicate does, and propagates the client's command: in an event there is none, so it is for   \
+     * when nothing is propagated anyway (engine/audience.h). */                                                          \
+    FUNCTION(int, ReplicateVerbatim, (RedisModuleCtx *))                                                                  \
     /* True during CLIENT PAUSE WRITE and FAILOVER, when Replicate would abort the engine. */                             \
     FUNCTION(int, AvoidReplicaTraffic, (void))                                                                            \
     FUNCTION(float, GetUsedMemoryRatio, (void))                                                                           \

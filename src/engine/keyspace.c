@@ -99,6 +99,10 @@ static void announce(struct engine_keyspace *ks, int event_class, const char *ev
     notify(ks, event_class, event);
 }
 
+/* Where nobody hears of a change it is only counted: save points, and INFO's rdb_changes_since_last_save, go by that. */
+#define REPLICATE(ks, ...) \
+    (audience_is_absent(&(ks)->audience) ? api.ReplicateVerbatim((ks)->ctx) : api.Replicate((ks)->ctx, __VA_ARGS__))
+
 /* An existing string is overwritten in place, which keeps its LRU or LFU history; an empty value has no bytes to write to. */
 static void put_value(struct engine_keyspace *ks, struct span value)
 {
@@ -123,9 +127,9 @@ static void store_value(struct keyspace *keyspace, struct span value, int64_t ex
     bool expires = expiry != KEYSPACE_NO_EXPIRY;
     if (expires || api.GetAbsExpire(ks->key) != API_NO_EXPIRE) api.SetAbsExpire(ks->key, expiry);
     if (expires)
-        api.Replicate(ks->ctx, "SET", "sbcl", ks->name, value.data, value.size, "PXAT", (long long)expiry);
+        REPLICATE(ks, "SET", "sbcl", ks->name, value.data, value.size, "PXAT", (long long)expiry);
     else
-        api.Replicate(ks->ctx, "SET", "sb", ks->name, value.data, value.size);
+        REPLICATE(ks, "SET", "sb", ks->name, value.data, value.size);
     announce(ks, API_NOTIFY_STRING, event);
     if (expires && strcmp(event, "set") == 0) notify(ks, API_NOTIFY_GENERIC, "expire");
     ks->is_changing = false;
@@ -139,7 +143,7 @@ static void patch_value(struct keyspace *keyspace, size_t offset, struct span by
     char *data = api.StringDMA(ks->key, &size, API_WRITE);
     CHECK(offset + bytes.size <= size);
     memcpy(data + offset, bytes.data, bytes.size);
-    api.Replicate(ks->ctx, "SETRANGE", "slb", ks->name, (long long)offset, bytes.data, bytes.size);
+    REPLICATE(ks, "SETRANGE", "slb", ks->name, (long long)offset, bytes.data, bytes.size);
     announce(ks, API_NOTIFY_STRING, "setrange");
     ks->is_changing = false;
 }
@@ -150,7 +154,7 @@ static void remove_key(struct keyspace *keyspace)
     ks->is_changing = true;
     api.UnlinkKey(ks->key);
     ks->type = API_KEY_EMPTY;
-    api.Replicate(ks->ctx, "DEL", "s", ks->name);
+    REPLICATE(ks, "DEL", "s", ks->name);
     announce(ks, API_NOTIFY_GENERIC, "del");
     ks->is_changing = false;
 }
@@ -163,9 +167,9 @@ static void expire_key(struct keyspace *keyspace, int64_t expiry)
     ks->is_changing = true;
     api.SetAbsExpire(ks->key, expiry);
     if (expires)
-        api.Replicate(ks->ctx, "PEXPIREAT", "sl", ks->name, (long long)expiry);
+        REPLICATE(ks, "PEXPIREAT", "sl", ks->name, (long long)expiry);
     else
-        api.Replicate(ks->ctx, "PERSIST", "s", ks->name);
+        REPLICATE(ks, "PERSIST", "s", ks->name);
     announce(ks, API_NOTIFY_GENERIC, expires ? "expire" : "persist");
     ks->is_changing = false;
 }
@@ -367,5 +371,6 @@ void engine_keyspace_open_ahead(struct engine_keyspace *keyspace, int db)
 void engine_keyspace_leave(struct engine_keyspace *keyspace)
 {
     select_db(keyspace, keyspace->entered_db);
+    audience_end_turn(&keyspace->audience);
     keyspace->ctx = NULL;
 }

@@ -4,6 +4,7 @@
 
 #include "command/keyspace.h"
 #include "engine/api.h"
+#include "engine/audience.h"
 #include "engine/read_ahead.h"
 
 struct engine_keyspace {
@@ -15,6 +16,7 @@ struct engine_keyspace {
     int type;
     struct span value;        /* of the open key, when it was opened ahead; else NULL */
     struct read_ahead ahead;  /* open beside it, for reading */
+    struct audience audience; /* of what is changed */
     RedisModuleScanCursor *cursor;
     bool is_changing; /* the events that come now are of our own doing */
     bool has_met_modules; /* is_alone is known; false again when modules come or go */

@@ -1,0 +1,44 @@
+/* Whether anybody hears what a write is propagated to: an append-only file, a replica, the backlog that a replica may come
+ * back to. Where nobody does, a write need not be put into words for them, which costs as much as the write itself.
+ *
+ * Nobody can come or go within a turn, but a replica may between two, so nothing is carried over: each turn asks the engine
+ * anew, when it has made enough writes for the question to pay. Until then, and wherever the answer is not plain, there is
+ * an audience. Main thread only. */
+#ifndef DIGLOT_ENGINE_AUDIENCE_H
+#define DIGLOT_ENGINE_AUDIENCE_H
+
+#include "engine/api.h"
+
+/* Writes of a turn before the engine is asked: the question costs about as much as as many times telling. */
+#define AUDIENCE_ASKED_AFTER 8
+
+enum audience_state {
+    AUDIENCE_ASSUMED, /* and not asked for in this turn, or outside of one */
+    AUDIENCE_UNKNOWN,
+    AUDIENCE_ABSENT,
+};
+
+/* All zero: there is an audience. */
+struct audience {
+    RedisModuleCtx *ctx;
+    enum audience_state state;
+    unsigned writes; /* until the engine is asked */
+};
+
+/* A turn of the executor begins; `ctx` is its before-sleep event's, and `context_flags` are those of it. */
+void audience_begin_turn(struct audience *audience, RedisModuleCtx *ctx, int context_flags);
+
+/* The turn is over. */
+void audience_end_turn(struct audience *audience);
+
+/* Asks the engine. */
+void audience_ask(struct audience *audience);
+
+/* True when nobody hears of the write at hand. To be asked once for each write that would be propagated. */
+static inline bool audience_is_absent(struct audience *audience)
+{
+    if (audience->state == AUDIENCE_UNKNOWN && --audience->writes == 0) audience_ask(audience);
+    return audience->state == AUDIENCE_ABSENT;
+}
+
+#endif

@@ -1,0 +1,96 @@
+"""Where nobody hears of writes, a long pipeline of them is not propagated (engine/audience.h). Whoever begins to listen, a replica
+or an append-only file, misses nothing: not what was written before, nor what is written from then on."""
+import random
+import threading
+
+import pytest
+
+from lib import servers
+from lib.waiting import wait_until
+
+PIPELINE = 100
+
+
+def writes(number):
+    """A pipeline of writes of all kinds, every one answered with one line. The item that incr and append are for is there."""
+    at_random = random.Random(number)
+    lines = [b"set n%d 0 0 1\r\n5\r\n" % (i % 8) for i in range(8)]
+    while len(lines) < PIPELINE:
+        key = at_random.randrange(50)
+        lines.append(at_random.choice([b"set k%d %d 0 9\r\n%09d\r\n" % (key, key % 3, number), b"incr n%d 7\r\n" % (key % 8),
+                                       b"set k%d 0 1000 1\r\nx\r\n" % key, b"append n%d 0 0 1\r\n1\r\n" % (key % 8),
+                                       b"touch k%d 2000\r\n" % key, b"delete k%d\r\n" % key]))
+    return b"".join(lines)
+
+
+class Writer:
+    """Pipelines of writes without end, from a thread."""
+
+    def __init__(self, server):
+        self.server = server
+        self.rounds = 0
+        self.is_over = False
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        with self.server.connect() as client:
+            while not self.is_over:
+                client.send(writes(self.rounds))
+                for _ in range(PIPELINE):
+                    client.read_line()
+                self.rounds += 1
+
+    def wait_rounds(self, more):
+        target = self.rounds + more
+        wait_until(lambda: self.rounds >= target or not self.thread.is_alive(), "writes")
+
+    def __enter__(self):
+        self.thread.start()
+        self.wait_rounds(5)
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
+
+
+def test_every_change_counts_for_save_points(start):
+    server = start()
+    redis = server.resp()
+    with server.connect() as client:
+        before = redis.info("persistence")["rdb_changes_since_last_save"]
+        client.send(b"".join(b"set k%d 0 0 1\r\nx\r\n" % i for i in range(PIPELINE)))
+        assert [client.read_line() for _ in range(PIPELINE)] == [b"STORED"] * PIPELINE
+        assert redis.info("persistence")["rdb_changes_since_last_save"] == before + PIPELINE
+
+
+@pytest.mark.parametrize("io_threads", [0, 2])
+def test_a_replica_that_joins_amid_writes_misses_none(start, io_threads):
+    primary = start(io_threads=io_threads)
+    replica = start()
+    redis = replica.resp()
+    with Writer(primary) as writer:
+        for _ in range(2):
+            redis.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+            wait_until(lambda: redis.info("replication")["master_link_status"] == "up", "the link")
+            writer.wait_rounds(5)
+            redis.execute_command("REPLICAOF", "NO", "ONE")
+            writer.wait_rounds(5)
+        redis.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+        wait_until(lambda: redis.info("replication")["master_link_status"] == "up", "the link")
+        writer.wait_rounds(5)
+    servers.wait_replica(primary, replica)
+    assert replica.digest() == primary.digest()
+
+
+def test_an_append_only_file_that_begins_amid_writes_misses_none(start):
+    server = start()
+    with Writer(server) as writer:
+        server.resp().config_set("appendonly", "yes")
+        writer.wait_rounds(5)
+    server.wait_background_saves()
+    before = server.digest()
+    server.kill()
+    server.config["appendonly"] = "yes"
+    server.restart()
+    assert server.digest() == before
