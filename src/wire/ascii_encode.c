@@ -92,34 +92,39 @@ static struct span status_words(enum result_status status)
     return words[status];
 }
 
-/* Where an operation has its own words for a result. */
+struct own_words {
+    enum request_op op;
+    struct span words;
+};
+
+/* Where operations have their own words for a result; by the result, because the busy ones have none. */
+static const struct own_words *own_words(enum result_status status)
+{
+    static const struct own_words none[] = {{0}};
+    static const struct own_words ok[] = {{REQUEST_DELETE, SPAN("DELETED")}, {REQUEST_TOUCH, SPAN("TOUCHED")},
+                                          {REQUEST_STATS, SPAN("RESET")}, {REQUEST_AUTH, SPAN("STORED")}, {0}};
+    static const struct own_words not_found[] = {{REQUEST_WATCH, SPAN("ERROR")}, {REQUEST_STATS, SPAN("ERROR")},
+                                                 {REQUEST_SHUTDOWN, SPAN("CLIENT_ERROR invalid shutdown mode")}, {0}};
+    static const struct own_words not_allowed[] = {
+        {REQUEST_WATCH, SPAN("WATCHER_TOO_MANY log watcher limit reached")},
+        {REQUEST_REFRESH_CERTS, SPAN("Error TLS not enabled")},
+        {REQUEST_SHUTDOWN, SPAN("ERROR: shutdown not enabled")}, {0}};
+    static const struct own_words unauthenticated[] = {{REQUEST_AUTH, SPAN("CLIENT_ERROR authentication failure")}, {0}};
+    /* The sum of both values is too large; an appended value that is so by itself never gets here. */
+    static const struct own_words too_large[] = {{REQUEST_APPEND, SPAN("NOT_STORED")}, {REQUEST_PREPEND, SPAN("NOT_STORED")}, {0}};
+    static const struct own_words out_of_memory[] = {{REQUEST_INCR, SPAN("SERVER_ERROR out of memory")},
+                                                     {REQUEST_DECR, SPAN("SERVER_ERROR out of memory")}, {0}};
+    static const struct own_words *const by_status[RESULT_STATUSES] = {
+        [RESULT_OK] = ok, [RESULT_NOT_FOUND] = not_found, [RESULT_NOT_ALLOWED] = not_allowed,
+        [RESULT_UNAUTHENTICATED] = unauthenticated, [RESULT_TOO_LARGE] = too_large, [RESULT_OUT_OF_MEMORY] = out_of_memory};
+    return by_status[status] != NULL ? by_status[status] : none;
+}
+
 static struct span words_of(enum request_op op, enum result_status status)
 {
-    static const struct {
-        enum request_op op;
-        enum result_status status;
-        struct span words;
-    } own[] = {
-        {REQUEST_DELETE, RESULT_OK, SPAN("DELETED")},
-        {REQUEST_TOUCH, RESULT_OK, SPAN("TOUCHED")},
-        {REQUEST_WATCH, RESULT_NOT_FOUND, SPAN("ERROR")},
-        {REQUEST_WATCH, RESULT_NOT_ALLOWED, SPAN("WATCHER_TOO_MANY log watcher limit reached")},
-        {REQUEST_REFRESH_CERTS, RESULT_NOT_ALLOWED, SPAN("Error TLS not enabled")},
-        {REQUEST_SHUTDOWN, RESULT_NOT_ALLOWED, SPAN("ERROR: shutdown not enabled")},
-        {REQUEST_SHUTDOWN, RESULT_NOT_FOUND, SPAN("CLIENT_ERROR invalid shutdown mode")},
-        {REQUEST_STATS, RESULT_OK, SPAN("RESET")},
-        {REQUEST_AUTH, RESULT_OK, SPAN("STORED")},
-        {REQUEST_AUTH, RESULT_UNAUTHENTICATED, SPAN("CLIENT_ERROR authentication failure")},
-        {REQUEST_STATS, RESULT_NOT_FOUND, SPAN("ERROR")},
-        /* The sum of both values is too large; an appended value that is so by itself never gets here. */
-        {REQUEST_APPEND, RESULT_TOO_LARGE, SPAN("NOT_STORED")},
-        {REQUEST_PREPEND, RESULT_TOO_LARGE, SPAN("NOT_STORED")},
-        {REQUEST_INCR, RESULT_OUT_OF_MEMORY, SPAN("SERVER_ERROR out of memory")},
-        {REQUEST_DECR, RESULT_OUT_OF_MEMORY, SPAN("SERVER_ERROR out of memory")},
-    };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        if (own[i].op == op && own[i].status == status) {
-            return own[i].words;
+    for (const struct own_words *own = own_words(status); own->words.size > 0; own++) {
+        if (own->op == op) {
+            return own->words;
         }
     }
     return status_words(status);

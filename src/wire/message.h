@@ -125,6 +125,7 @@ enum result_status {
     RESULT_PART,    /* the value is a part of the reply as it is to be sent; the request goes on from `number` as its operand,
                      * or, where that is 0, is done */
     RESULT_NEEDS_WRITE, /* a read that has to change the item: to be executed again as a write. Never encoded */
+    RESULT_STATUSES
 };
 
 struct result {
