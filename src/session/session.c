@@ -84,7 +84,7 @@ static struct span pipeline_refusal(enum request_op op)
 static void add_request(struct session *session, const struct decoded *decoded, struct batch *batch)
 {
     if (decoded->request.op == REQUEST_GET || decoded->request.op == REQUEST_GAT) {
-        if (decoded->keys.size > 0) {
+        if (decoded->keys.size > 0 && decoded->request.key.size == 0) {
             session->get = decoded->request;
             session->get_keys = decoded->keys;
             cut_get(session, batch);

@@ -1,10 +1,10 @@
 /* From bytes to one line, from the line's first word to the decoder of its command. */
 #include "wire/ascii.h"
 
+#include "base/scan.h"
 #include "base/version.h"
 #include "wire/ascii_parts.h"
 
-#include <endian.h>
 
 #define LEADING_SPACES_MAX 100
 #define NAME_MAX_SIZE 14
@@ -44,6 +44,14 @@ static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE]
     [14] = {COMMAND("cache_memlimit", ascii_decode_memlimit, 2, 3)},
 };
 
+/* Names are too short for memcmp to be worth its call. */
+static inline bool is_named(const struct ascii_command *command, struct span name)
+{
+    size_t i = 0;
+    while (i < name.size && command->name.data[i] == name.data[i]) i++;
+    return i == name.size;
+}
+
 static const struct ascii_command *find_command(struct span name)
 {
     if (name.size > NAME_MAX_SIZE) {
@@ -52,7 +60,7 @@ static const struct ascii_command *find_command(struct span name)
     const struct ascii_command *command = commands[name.size];
     const struct ascii_command *end = command + NAMES_OF_ONE_SIZE;
     for (; command < end && command->decode != NULL; command++) {
-        if (command->name.data[0] == name.data[0] && memcmp(command->name.data, name.data, name.size) == 0) {
+        if (is_named(command, name)) {
             return command;
         }
     }
@@ -79,31 +87,6 @@ static struct span skip_spaces(struct span text)
     return span_skip(text, count);
 }
 
-/* Where the first space is among eight bytes; 8 when there is none. Most words are shorter than the way into memchr and
- * back, so they are looked through eight bytes at a time: subtracting 1 from each byte borrows through those that are 0,
- * which the spaces have become, and the lowest bit left tells the first. */
-static size_t first_space_of_8(const char *data)
-{
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t bytes;
-    memcpy(&bytes, data, sizeof bytes);
-    bytes = le64toh(bytes) ^ (ones * ' ');
-    uint64_t zeros = (bytes - ones) & ~bytes & (ones << 7);
-    return zeros ? (size_t)__builtin_ctzll(zeros) / 8 : 8;
-}
-
-static size_t word_size(struct span text)
-{
-    size_t size = 0;
-    while (text.size - size >= 8) {
-        size_t step = first_space_of_8(text.data + size);
-        size += step;
-        if (step < 8) return size;
-    }
-    while (size < text.size && text.data[size] != ' ') size++;
-    return size;
-}
-
 /* Words are parted by spaces and nothing else. */
 static bool next_word(struct span *text, struct span *word)
 {
@@ -111,7 +94,7 @@ static bool next_word(struct span *text, struct span *word)
     if (text->size == 0) {
         return false;
     }
-    *word = span_of(text->data, word_size(*text));
+    *word = span_of(text->data, scan_find(*text, ' '));
     *text = span_skip(*text, word->size);
     return true;
 }
@@ -121,8 +104,36 @@ bool ascii_next_key(struct span *keys, struct span *key)
     return next_word(keys, key);
 }
 
+/* The first word of a short line that is not taken yet; there must be one. */
+static inline struct span first_word(const char *data, uint64_t starts, uint64_t ends)
+{
+    size_t start = (size_t)__builtin_ctzll(starts);
+    return span_of(data + start, (size_t)__builtin_ctzll(ends) - start);
+}
+
+static void split_short(struct ascii_line *line)
+{
+    const char *data = line->whole.data;
+    size_t count = line->count;
+    uint64_t ends = line->ends;
+    for (uint64_t starts = line->starts; starts && count < ASCII_WORDS_MAX; starts &= starts - 1, ends &= ends - 1)
+        line->words[count++] = first_word(data, starts, ends);
+    line->count = count;
+}
+
+bool ascii_take_only_word(const struct ascii_line *line, struct span *word)
+{
+    if (!line->is_short || !line->starts || (line->starts & (line->starts - 1))) return false;
+    *word = first_word(line->whole.data, line->starts, line->ends);
+    return true;
+}
+
 static void split_arguments(struct ascii_line *line)
 {
+    if (line->is_short) {
+        split_short(line);
+        return;
+    }
     struct span rest = line->arguments;
     while (line->count < ASCII_WORDS_MAX && next_word(&rest, &line->words[line->count])) {
         line->count++;
@@ -166,19 +177,29 @@ static struct span before_nul(struct span text)
     return nul != NULL ? span_of(text.data, (size_t)(nul - text.data)) : text;
 }
 
-static enum decode_status decode_line(struct span whole, struct span behind, const struct decode_limits *limits,
-                                     struct decoded *decoded)
+/* Takes the command's name off the line; false when there is none. */
+static bool take_name(struct ascii_line *line)
 {
-    struct ascii_line line;
-    line.whole = whole;
-    line.arguments = before_nul(whole);
-    line.behind = behind;
-    line.count = 1;
-    if (!next_word(&line.arguments, &line.words[0])) {
+    line->count = 1;
+    if (!line->is_short) {
+        line->arguments = before_nul(line->whole);
+        return next_word(&line->arguments, &line->words[0]);
+    }
+    if (!line->starts) return false;
+    line->words[0] = first_word(line->whole.data, line->starts, line->ends);
+    line->starts &= line->starts - 1;
+    line->ends &= line->ends - 1;
+    line->arguments = span_skip(line->whole, (size_t)(line->words[0].data - line->whole.data) + line->words[0].size);
+    return true;
+}
+
+static enum decode_status decode_line(struct ascii_line *line, const struct decode_limits *limits, struct decoded *decoded)
+{
+    if (!take_name(line)) {
         return ascii_reply(decoded, ASCII_ERROR);
     }
-    const struct ascii_command *command = find_command(line.words[0]);
-    return command != NULL ? decode_command(command, &line, limits, decoded) : decode_unknown(&line, decoded);
+    const struct ascii_command *command = find_command(line->words[0]);
+    return command != NULL ? decode_command(command, line, limits, decoded) : decode_unknown(line, decoded);
 }
 
 /* memcached keeps reading only what begins with one of these two names, gat not among them. */
@@ -207,17 +228,77 @@ static struct span line_text(const char *start, const char *newline)
     return span_of(start, size);
 }
 
+/* What 64 bytes hold, a bit for each. */
+struct marks {
+    uint64_t newlines, spaces, nuls;
+};
+
+/* Marks half of them, and nothing but that: this is where decoding spends its time. */
+static inline void mark_half(struct marks *marks, const char *data, unsigned offset)
+{
+    marks->newlines |= (uint64_t)scan_32(data + offset, '\n') << offset;
+    marks->spaces |= (uint64_t)scan_32(data + offset, ' ') << offset;
+    marks->nuls |= (uint64_t)scan_32(data + offset, '\0') << offset;
+}
+
+/* The last step of a short input goes back over bytes that were marked before. */
+static void mark_rest(struct marks *marks, struct span input)
+{
+    for (size_t offset = 0; offset < input.size && !marks->newlines; offset += SCAN_STEP) {
+        size_t left = input.size - offset;
+        size_t seen = left < SCAN_STEP ? SCAN_STEP - left : 0;
+        const char *at = input.data + offset - seen;
+        marks->newlines |= (uint64_t)(scan_16(at, '\n') >> seen) << offset;
+        marks->spaces |= (uint64_t)(scan_16(at, ' ') >> seen) << offset;
+        marks->nuls |= (uint64_t)(scan_16(at, '\0') >> seen) << offset;
+    }
+}
+
+/* Marks the input at least up to the end of its first line or 64 bytes. */
+static inline struct marks mark_line(struct span input)
+{
+    struct marks marks = {0};
+    if (input.size >= 64) {
+        mark_half(&marks, input.data, 0);
+        if (!marks.newlines) mark_half(&marks, input.data, 32);
+    } else if (input.size >= SCAN_STEP) {
+        mark_rest(&marks, input);
+    }
+    return marks;
+}
+
+/* Finds the line's end and, where it is short, its words in the same go; false when the input holds no line end. */
+static inline bool find_line(struct span input, struct ascii_line *line, size_t *consumed)
+{
+    struct marks marks = mark_line(input);
+    const char *newline;
+    if (marks.newlines)
+        newline = input.data + __builtin_ctzll(marks.newlines);
+    else
+        newline = input.size > 0 ? memchr(input.data, '\n', input.size) : NULL;
+    if (newline == NULL) return false;
+    *consumed = (size_t)(newline - input.data) + 1;
+    line->whole = line_text(input.data, newline);
+    line->behind = span_skip(input, *consumed);
+    uint64_t inside = marks.newlines ? (UINT64_C(1) << line->whole.size) - 1 : 0;
+    line->is_short = inside && !(marks.nuls & inside);
+    uint64_t words = inside & ~marks.spaces;
+    line->starts = words & ~(words << 1);
+    line->ends = ~words & words << 1;
+    return true;
+}
+
 enum decode_status ascii_decode(struct span input, const struct decode_limits *limits, struct extras *extras,
                                 struct decoded *decoded)
 {
-    const char *newline = input.size > 0 ? memchr(input.data, '\n', input.size) : NULL;
-    if (newline == NULL) {
+    struct ascii_line line;
+    size_t consumed;
+    if (!find_line(input, &line, &consumed)) {
         return wait_for_line(input);
     }
-    size_t consumed = (size_t)(newline - input.data) + 1;
     if (consumed > ASCII_WHOLE_LINE_MAX && (consumed > ASCII_GET_LINE_MAX || !is_long_get(input))) {
         return DECODE_CLOSE;
     }
     *decoded = (struct decoded){.extras = extras, .consumed = consumed};
-    return decode_line(line_text(input.data, newline), span_skip(input, consumed), limits, decoded);
+    return decode_line(&line, limits, decoded);
 }

@@ -33,11 +33,28 @@ static struct span without_spaces_behind(struct span keys)
     return keys;
 }
 
+/* One key alone needs no walk. `keys` is not empty and has no space behind its last. */
+static void take_keys(struct span keys, struct decoded *decoded)
+{
+    struct span rest = keys, key;
+    (void)ascii_next_key(&rest, &key);
+    bool is_only = rest.size == 0;
+    decoded->keys = is_only ? key : keys;
+    if (is_only) decoded->request.key = key;
+    decoded->request.ends_reply = is_only;
+}
+
 enum decode_status ascii_decode_get(const struct ascii_command *command, const struct ascii_line *line,
                                    const struct decode_limits *limits, struct decoded *decoded)
 {
     (void)command;
     (void)limits;
+    decoded->request.op = REQUEST_GET;
+    if (ascii_take_only_word(line, &decoded->request.key)) {
+        decoded->request.ends_reply = true;
+        decoded->keys = decoded->request.key;
+        return DECODE_REQUEST; /* no short line holds a key that is too long */
+    }
     struct span keys = without_spaces_behind(line->arguments);
     if (!are_keys_valid(keys)) {
         return ascii_reply(decoded, ASCII_BAD_FORMAT);
@@ -45,8 +62,7 @@ enum decode_status ascii_decode_get(const struct ascii_command *command, const s
     if (keys.size == 0) {
         return ascii_reply(decoded, ASCII_ERROR);
     }
-    decoded->request.op = REQUEST_GET;
-    decoded->keys = keys;
+    take_keys(keys, decoded);
     return DECODE_REQUEST;
 }
 
@@ -73,7 +89,7 @@ enum decode_status ascii_decode_gat(const struct ascii_command *command, const s
     }
     decoded->request.op = REQUEST_GAT;
     decoded->request.exptime = exptime;
-    decoded->keys = keys;
+    take_keys(keys, decoded);
     return DECODE_REQUEST;
 }
 

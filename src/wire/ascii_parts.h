@@ -16,6 +16,8 @@ struct ascii_line {
     struct span behind;    /* the input behind the line */
     size_t count;          /* words, the command among them; commands that walk keys get no words */
     struct span words[ASCII_WORDS_MAX];
+    bool is_short;         /* ends within 64 bytes and has no NUL, so that these tell its words: */
+    uint64_t starts, ends; /* bit i: a word that is not in `words` yet starts at byte i, or has ended before it */
 };
 
 struct ascii_command;
@@ -48,6 +50,9 @@ ascii_decoder meta_decode_get, meta_decode_set, meta_decode_delete, meta_decode_
 
 /* Makes the request one that is answered with `text`; of what was read before only `quiet` stays. */
 enum decode_status ascii_reply(struct decoded *decoded, struct span text);
+
+/* The word behind the command's name, where it is easily seen that there is but one; false where it is not. */
+bool ascii_take_only_word(const struct ascii_line *line, struct span *word);
 
 /* Whether the last word is "noreply": from here on nothing is answered, errors included. */
 bool ascii_says_noreply(const struct ascii_line *line);

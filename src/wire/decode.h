@@ -21,8 +21,8 @@ struct decoded {
     size_t consumed;       /* bytes of the input that this request took */
     size_t swallow;        /* bytes behind them that the session must skip, now or when they come */
     /* get, gets, gat, gats: all keys, as they stood in the line, with no space behind the last; every one is checked.
-     * request.key is not set.
-     * Walk them with ascii_next_key; the request of the last one has ends_reply set by the session. */
+     * request.key is set, and ends_reply, where there is but one. Walk several with ascii_next_key; the session sets ends_reply
+     * of the last. */
     struct span keys;
     bool is_too_large;        /* a value was refused for its size, and nothing is left to be executed */
     bool closes;              /* the connection is closed behind the reply */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define KEY_50 "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
@@ -94,6 +95,9 @@ static void test_get(void **state)
         assert_int_equal(decoded.request.want_cas, samples[i].want_cas);
         assert_int_equal(decoded.request.exptime, samples[i].exptime);
         assert_false(decoded.request.quiet);
+        bool is_only = samples[i].keys[1] == NULL;
+        assert_int_equal(decoded.request.ends_reply, is_only);
+        assert_span(decoded.request.key, is_only ? samples[i].keys[0] : "");
         for (size_t k = 0; k < 4 && samples[i].keys[k] != NULL; k++) {
             assert_true(ascii_next_key(&decoded.keys, &key));
             assert_span(key, samples[i].keys[k]);
@@ -459,7 +463,31 @@ static bool is_same(const struct decoded *a, const struct decoded *b)
            a->request.flags == b->request.flags && a->request.exptime == b->request.exptime &&
            a->request.operand == b->request.operand && span_equal(a->request.key, b->request.key) &&
            span_equal(a->request.value, b->request.value) && span_equal(a->request.text, b->request.text) &&
-           a->consumed == b->consumed && a->swallow == b->swallow && span_equal(a->keys, b->keys);
+           a->request.ends_reply == b->request.ends_reply && a->consumed == b->consumed && a->swallow == b->swallow && span_equal(a->keys, b->keys);
+}
+
+/* Words and spaces of all sizes around the ends of the steps in which a line is looked through, each line in memory of its
+ * own, alone and with more behind it. */
+static void test_words_at_every_place(void **state)
+{
+    (void)state;
+    for (size_t before = 0; before < 70; before++) {
+        for (size_t size = 1; size < 70; size++) {
+            char line[160], *copy = malloc(4 + before + size + 2);
+            assert_non_null(copy);
+            int length = snprintf(line, sizeof line, "get %*s%.*s\r\n", (int)before, "", (int)size, KEY_250);
+            memcpy(copy, line, (size_t)length);
+            struct request request = decode_whole(span_of(copy, (size_t)length));
+            assert_int_equal(request.key.size, size);
+            assert_ptr_equal(request.key.data, copy + 4 + before);
+            struct decoded decoded;
+            memset(line + length, ' ', sizeof line - (size_t)length);
+            assert_int_equal(decode(span_of(line, sizeof line), &decoded), DECODE_REQUEST);
+            assert_int_equal(decoded.consumed, length);
+            assert_ptr_equal(decoded.request.key.data, line + 4 + before);
+            free(copy);
+        }
+    }
 }
 
 /* Each prefix in memory of its own, so that a read beyond its end is seen. */
@@ -478,6 +506,24 @@ static void assert_prefix(struct span whole, size_t size, const struct decoded *
     free(prefix);
 }
 
+/* What comes behind a request changes nothing: where much does, the line is looked through in longer steps. */
+static void assert_any_end(struct span whole, const struct decoded *expected)
+{
+    static const char *const ends[] = {"\r\nget other\r\n", "    \n\n\n", "word word word"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        for (size_t size = 0; size < 100; size++) {
+            char *input = malloc(expected->consumed + size + 1);
+            assert_non_null(input);
+            memcpy(input, whole.data, expected->consumed);
+            for (size_t at = 0; at < size; at++) input[expected->consumed + at] = ends[i][at % strlen(ends[i])];
+            struct decoded decoded;
+            assert_int_equal(decode(span_of(input, expected->consumed + size), &decoded), DECODE_REQUEST);
+            assert_true(is_same(&decoded, expected));
+            free(input);
+        }
+    }
+}
+
 static void assert_prefixes(struct span whole)
 {
     struct decoded expected;
@@ -485,6 +531,7 @@ static void assert_prefixes(struct span whole)
     for (size_t size = 0; size < whole.size; size++) {
         assert_prefix(whole, size, &expected);
     }
+    assert_any_end(whole, &expected);
 }
 
 static void test_every_split(void **state)
@@ -535,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_http_closes),
         cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_words_at_every_place),
         cmocka_unit_test(test_every_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
