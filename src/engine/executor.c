@@ -1,6 +1,7 @@
 #include "engine/executor.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 /* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. */
 #define TURN_MICROSECONDS 2000
@@ -87,11 +88,19 @@ static enum progress execute_again(struct executor *executor, struct batch *batc
     return PROGRESS_DONE;
 }
 
-/* A read that opens its key, once, to have its value. What else meta asks may look at the key before, or leave it
- * unnoticed. */
-static bool is_plain_read(const struct request *request)
+/* A request that opens its key, once: a read to have its value, a write to change it. What else meta asks of a read may look at
+ * the key before, or leave it unnoticed. */
+static bool opens_once(const struct request *request)
 {
-    return request->op == REQUEST_GET && !(request->extras && (request->extras->asks & ~(uint32_t)ASK_META));
+    if (request->op == REQUEST_GET) return !(request->extras && (request->extras->asks & ~(uint32_t)ASK_META));
+    return request->op >= REQUEST_SET && request->op <= REQUEST_TOUCH;
+}
+
+/* Where the change may yet be refused, the bytes need not be fetched. */
+static enum ahead_use use_of(const struct request *request)
+{
+    if (request->op == REQUEST_GET) return AHEAD_READ;
+    return request->op == REQUEST_SET ? AHEAD_OVERWRITE : AHEAD_WRITE;
 }
 
 /* One behind the last message whose key is worth opening: if the values are as large as the one before them, the batch goes
@@ -105,28 +114,36 @@ static uint32_t end_of_view(const struct batch *batch)
     return end < batch->count ? (uint32_t)end : batch->count;
 }
 
-/* Opens the keys of the reads that come one behind the other, from the message at hand on. A single one gains nothing. */
+/* A write is not looked ahead to until one has passed the gate in this turn. */
+static bool may_look_at(const struct executor *executor, const struct request *request)
+{
+    return opens_once(request) && (request->op == REQUEST_GET || gate_is_known_open(&executor->gate));
+}
+
+/* Opens the keys of the requests that come one behind the other, from the message at hand on. A single one gains nothing. */
 static void look_ahead(struct executor *executor, const struct batch *batch)
 {
     struct engine_keyspace *keyspace = executor->keyspace;
     uint32_t end = end_of_view(batch);
     if (end - batch->executed < 2 || !engine_keyspace_may_read_ahead(keyspace)) return;
-    for (uint32_t i = batch->executed; i < end && is_plain_read(&batch->messages[i].request); i++) {
+    for (uint32_t i = batch->executed; i < end && may_look_at(executor, &batch->messages[i].request); i++) {
         const struct request *request = &batch->messages[i].request;
         struct span name = command_full_key(executor->command, request->key);
-        if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, request)) break;
+        uint64_t hash = hash_key(name);
+        if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, hash, use_of(request), request)) break;
+        version_prefetch(executor->command->versions, hash);
     }
     engine_keyspace_open_ahead(keyspace, executor->command->db);
 }
 
-/* Only keys of a user who may read them all are opened before their turn. */
+/* Only keys of a user who may do everything with all of them are opened before their turn. */
 static void execute_command(struct executor *executor, struct batch *batch, const struct identity *identity,
                             struct message *message)
 {
     struct read_ahead *ahead = &executor->keyspace->ahead;
     read_ahead_reach(ahead, &message->request);
     bool may_look = identity->grant.is_open && batch->executed + 1 < batch->count;
-    if (may_look && read_ahead_is_empty(ahead) && is_plain_read(&message->request)) look_ahead(executor, batch);
+    if (may_look && read_ahead_is_empty(ahead) && may_look_at(executor, &message->request)) look_ahead(executor, batch);
     command_execute(executor->command, &message->request, &message->result, &batch->values);
 }
 

@@ -133,6 +133,11 @@ enum gate_verdict gate_check(struct gate *gate, const struct request *request, s
     return answer->verdict;
 }
 
+bool gate_is_known_open(const struct gate *gate)
+{
+    return gate->writes.is_known && gate->writes.verdict == GATE_OPEN && gate->growth.verdict == GATE_OPEN;
+}
+
 enum gate_verdict gate_check_mark(struct gate *gate)
 {
     return find_answer(gate, &gate->writes, check_writes)->verdict;

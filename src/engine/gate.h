@@ -40,6 +40,9 @@ void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx);
 /* Whether this request may be executed now; on GATE_REFUSE fills `result`. */
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result);
 
+/* True when a write that needs memory has been let through in this turn, or one that needs none, and neither is refused. */
+bool gate_is_known_open(const struct gate *gate);
+
 /* Whether a read may write the mark that it has come to (RESULT_NEEDS_WRITE): a few bytes, as a delete's. */
 enum gate_verdict gate_check_mark(struct gate *gate);
 

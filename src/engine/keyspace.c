@@ -1,6 +1,7 @@
 #include "engine/keyspace.h"
 
 #include "base/number.h"
+#include "command/flag_ledger.h"
 #include "engine/engine.h"
 
 #include <signal.h>
@@ -32,9 +33,9 @@ static enum keyspace_kind kind_of(const struct engine_keyspace *ks)
     return ks->type == API_KEY_STRING ? KEYSPACE_STRING : KEYSPACE_FOREIGN;
 }
 
-static bool take_ahead(struct engine_keyspace *ks, int db, struct span name)
+static bool take_ahead(struct engine_keyspace *ks, int db, struct span name, bool writes)
 {
-    const struct ahead_key *ahead = read_ahead_take(&ks->ahead, db, name);
+    const struct ahead_key *ahead = read_ahead_take(&ks->ahead, db, name, writes);
     if (!ahead) return false;
     ks->name = ahead->name;
     ks->key = ahead->key;
@@ -43,16 +44,21 @@ static bool take_ahead(struct engine_keyspace *ks, int db, struct span name)
     return true;
 }
 
+/* The flag ledger's keys are not among those opened ahead, as no client can name them. */
+static bool may_meet_ahead(const struct engine_keyspace *ks, struct span name)
+{
+    return !read_ahead_is_empty(&ks->ahead) && !flag_ledger_reserves(name);
+}
+
 /* Opening for writing invalidates nothing: the module has switched implicit signals off (module.c). */
 static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct span name, enum keyspace_mode mode)
 {
     struct engine_keyspace *ks = of(keyspace);
     CHECK(!ks->name);
     ks->value.data = NULL;
-    if (mode != KEYSPACE_READ)
-        read_ahead_close(&ks->ahead);
-    else if (take_ahead(ks, db, name))
+    if ((mode == KEYSPACE_READ || mode == KEYSPACE_WRITE) && take_ahead(ks, db, name, mode == KEYSPACE_WRITE))
         return kind_of(ks);
+    if (mode != KEYSPACE_READ && may_meet_ahead(ks, name)) read_ahead_close(&ks->ahead);
     select_db(ks, db);
     ks->name = api.CreateString(NULL, name.data, name.size);
     ks->key = api.OpenKey(ks->ctx, ks->name, open_flags(mode));

@@ -14,8 +14,8 @@ struct engine_keyspace {
     RedisModuleString *name;  /* of the open key */
     RedisModuleKey *key;      /* NULL: absent, opened for reading */
     int type;
-    struct span value;        /* of the open key, when it was opened ahead; else NULL */
-    struct read_ahead ahead;  /* open beside it, for reading */
+    struct span value;        /* of the open key, when it was opened ahead for reading; else NULL */
+    struct read_ahead ahead;  /* open beside it */
     struct audience audience; /* of what is changed */
     RedisModuleScanCursor *cursor;
     bool is_changing; /* the events that come now are of our own doing */
@@ -38,7 +38,7 @@ static inline bool engine_keyspace_may_read_ahead(const struct engine_keyspace *
     return keyspace->is_alone;
 }
 
-/* Opens what was added to keyspace->ahead. The next readings of those keys, in their order, are faster then. Whoever adds
+/* Opens what was added to keyspace->ahead. The next uses of those keys, in their order, are faster then. Whoever adds
  * keys closes them (read_ahead_close) before it leaves. */
 void engine_keyspace_open_ahead(struct engine_keyspace *keyspace, int db);
 

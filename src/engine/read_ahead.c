@@ -1,7 +1,5 @@
 #include "engine/read_ahead.h"
 
-#include "base/hash.h"
-
 /* As much of a value as is fetched ahead; of a longer one the processor sees by itself that it is read on. */
 #define FETCHED_MAX 512
 #define CACHE_LINE 64
@@ -13,31 +11,32 @@ static void begin_window(struct read_ahead *ahead)
 }
 
 /* True when this key, or by chance another one, was seen before. */
-static bool is_seen(struct read_ahead *ahead, struct span name)
+static bool is_seen(struct read_ahead *ahead, uint64_t hash)
 {
-    uint64_t bit = hash_key(name) % READ_AHEAD_BITS;
+    uint64_t bit = hash % READ_AHEAD_BITS;
     uint64_t *bits = &ahead->seen[bit / 64];
     uint64_t before = *bits;
     *bits |= 1ull << bit % 64;
     return before == *bits;
 }
 
-bool read_ahead_add(struct read_ahead *ahead, struct span name, const void *reader)
+bool read_ahead_add(struct read_ahead *ahead, struct span name, uint64_t hash, enum ahead_use use, const void *reader)
 {
     if (read_ahead_is_empty(ahead)) begin_window(ahead);
-    if (ahead->count == READ_AHEAD_MAX || is_seen(ahead, name)) return false;
+    if (ahead->count == READ_AHEAD_MAX || is_seen(ahead, hash)) return false;
     struct ahead_key *key = &ahead->keys[ahead->count++];
-    *key = (struct ahead_key){.name = api.CreateString(NULL, name.data, name.size), .reader = reader};
+    *key = (struct ahead_key){.name = api.CreateString(NULL, name.data, name.size), .use = use, .reader = reader};
     return true;
 }
 
+/* The bytes of what is only counted, removed or touched are left as the engine keeps them. */
 static void fetch_value(struct ahead_key *key)
 {
     key->type = api.KeyType(key->key);
-    if (key->type != API_KEY_STRING) return;
+    if (key->type != API_KEY_STRING || key->use == AHEAD_WRITE) return;
     size_t size;
     const char *data = api.StringDMA(key->key, &size, API_READ);
-    key->value = span_of(data, size);
+    if (key->use == AHEAD_READ) key->value = span_of(data, size);
     for (size_t offset = 0; offset < size && offset < FETCHED_MAX; offset += CACHE_LINE) __builtin_prefetch(data + offset);
 }
 
@@ -45,7 +44,10 @@ static void fetch_value(struct ahead_key *key)
 void read_ahead_open(struct read_ahead *ahead, RedisModuleCtx *ctx, int db)
 {
     ahead->db = db;
-    for (size_t i = ahead->next; i < ahead->count; i++) ahead->keys[i].key = api.OpenKey(ctx, ahead->keys[i].name, API_READ);
+    for (size_t i = ahead->next; i < ahead->count; i++) {
+        struct ahead_key *key = &ahead->keys[i];
+        key->key = api.OpenKey(ctx, key->name, key->use == AHEAD_READ ? API_READ : API_READ | API_WRITE);
+    }
     for (size_t i = ahead->next; i < ahead->count; i++) fetch_value(&ahead->keys[i]);
 }
 
@@ -61,10 +63,11 @@ void read_ahead_reach(struct read_ahead *ahead, const void *reader)
     while (!read_ahead_is_empty(ahead) && ahead->keys[ahead->next].reader != reader) close_next(ahead);
 }
 
-const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct span name)
+const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct span name, bool writes)
 {
     if (read_ahead_is_empty(ahead) || db != ahead->db) return NULL;
     const struct ahead_key *key = &ahead->keys[ahead->next];
+    if (writes != (key->use != AHEAD_READ)) return NULL;
     size_t size;
     const char *data = api.StringPtrLen(key->name, &size);
     if (!span_equal(span_of(data, size), name)) return NULL;

@@ -180,3 +180,59 @@ def test_reads_among_writes_keep_their_order(client, seed):
                 requests += b"get " + b" ".join(keys) + b"\r\n"
                 answers += model.get(keys)
         assert client.talk(requests) == answers
+
+
+def put_twins(redis, kinds):
+    """Keys of every kind that a write may meet, each twice: one for the pipeline, one for the single requests."""
+    for i, kind in enumerate(kinds):
+        for twin in "ps":
+            key = f"{twin}{i}"
+            if kind == "hash":
+                redis.hset(key, "field", "value")
+            elif kind == "expired":
+                redis.set(key, "5", px=1)
+            elif kind != "absent":
+                redis.set(key, {"number": "7", "short": "x", "long": "x" * 300, "empty": ""}[kind], ex=1000 if i % 3 == 0 else None)
+
+
+def writes_of(chance, count, key_count):
+    """Requests that answer with lines alone, and what gets behind them would tell; %s is the twin."""
+    for number in range(count):
+        key, value = chance.randrange(key_count), b"%d" % number * chance.choice([1, 1, 5, 40])
+        flags, exptime = chance.choice([0, 0, 0, 9]), chance.choice([0, 0, 500, -1])
+        verb = chance.choice([b"set", b"set", b"set", b"add", b"replace", b"append", b"prepend", b"incr", b"decr", b"delete",
+                              b"touch", b"get"])
+        if verb in (b"incr", b"decr"):
+            yield b"%s %%s%d 3\r\n" % (verb, key)
+        elif verb == b"touch":
+            yield b"touch %%s%d %d\r\n" % (key, exptime)
+        elif verb in (b"delete", b"get"):
+            yield b"%s %%s%d\r\n" % (verb, key)
+        else:
+            yield b"%s %%s%d %d %d %d\r\n%s\r\n" % (verb, key, flags, exptime, len(value), value)
+
+
+def state_of(redis, twin, count):
+    """What RESP sees, and the flags."""
+    state = []
+    for i in range(count):
+        key = f"{twin}{i}"
+        kind = redis.type(key)
+        value = redis.get(key) if kind == b"string" else None
+        flags = diglot_get(redis, key)[1] if kind == b"string" else None
+        state.append((kind, value, flags, redis.ttl(key) >= 0))
+    return state
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_writes_in_a_pipeline_do_what_they_do_alone(client, redis, seed):
+    chance, count = random.Random(seed), [3, 20, 60][seed % 3]
+    put_twins(redis, [chance.choice(["number", "short", "long", "empty", "hash", "expired", "absent"]) for _ in range(count)])
+    wait_until(lambda: all(redis.pttl(f"{twin}{i}") > 100 or redis.ttl(f"{twin}{i}") < 0 for twin in "ps" for i in range(count)),
+               "the keys to expire")
+    for _ in range(10):
+        requests = list(writes_of(chance, 120, count))
+        together = client.talk(b"".join(request.replace(b"%s", b"p", 1) for request in requests))
+        alone = b"".join(client.talk(request.replace(b"%s", b"s", 1)) for request in requests)
+        assert together.replace(b"VALUE p", b"VALUE s") == alone
+        assert state_of(redis, "p", count) == state_of(redis, "s", count)
