@@ -44,7 +44,7 @@ client_packages := netbase libcache-memcached-perl libmemcached-dev php-cli php-
 export PYTHONDONTWRITEBYTECODE := 1
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps test-deps client-packages client-deps run unit-binaries fuzz-binaries fuzz soak bench lint clean test test-%
+.PHONY: all help deps test-deps client-packages client-deps run unit-binaries fuzz-binaries fuzz soak bench bench-attacks lint clean test test-%
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -91,6 +91,11 @@ bench: ## compare with memcached and plain Redis (ROUNDS, SECONDS, ARGS)
 	@$(MAKE) all $(out)/lg
 	@/usr/bin/python3 bench/compare/compare.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
+bench-attacks: ## how long other clients wait while the door is attacked (SECONDS each, ARGS)
+	@scripts/install-packages $(build_packages) $(run_packages) python3 openssl util-linux
+	@$(MAKE) all $(out)/lg $(out)/probe
+	@/usr/bin/python3 bench/attacks.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
 clean: ## remove build/
 	rm -rf build
 
@@ -116,7 +121,7 @@ $(fuzz_targets): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(libra
 	@mkdir -p $(@D)
 	$(CC) $(flags) -fsanitize=fuzzer -o $@ $^ $(libraries)
 
-$(out)/lg: bench/lg.c Makefile
+$(out)/lg $(out)/probe: $(out)/%: bench/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -o $@ $<
 

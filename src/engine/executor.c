@@ -6,6 +6,8 @@
 /* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. */
 #define TURN_MICROSECONDS 2000
 #define MESSAGES_BETWEEN_LOOKS 32
+/* Moving so many bytes of a value takes about as long as a message without. */
+#define BYTES_LIKE_A_MESSAGE 4096
 /* Waiting logins are not looked at more often. */
 #define LOGINS_INTERVAL_US 10000u
 
@@ -53,14 +55,21 @@ void executor_deinit(struct executor *executor)
 /* How far a turn may still go. */
 struct budget {
     uint64_t deadline_us;
-    unsigned until_look;
+    uint64_t until_look; /* in messages */
+    bool is_spent;
 };
 
-static bool budget_is_spent(struct budget *budget)
+/* For a message that has been executed. */
+static void budget_charge(struct budget *budget, const struct message *message)
 {
-    if (--budget->until_look > 0) return false;
+    uint64_t bytes = (uint64_t)message->request.value.size + message->result.value_size;
+    uint64_t cost = 1 + bytes / BYTES_LIKE_A_MESSAGE;
+    if (cost < budget->until_look) {
+        budget->until_look -= cost;
+        return;
+    }
     budget->until_look = MESSAGES_BETWEEN_LOOKS;
-    return clock_monotonic_us() >= budget->deadline_us;
+    if (clock_monotonic_us() >= budget->deadline_us) budget->is_spent = true;
 }
 
 enum progress {
@@ -203,10 +212,11 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
     while (batch->executed < batch->count) {
         enum progress progress = execute_message(executor, batch, identity, &batch->messages[batch->executed]);
         if (progress != PROGRESS_DONE) return batch->executed == before ? progress : PROGRESS_DONE;
-        batch->executed++;
-        if (batch->messages[batch->executed - 1].result.status == RESULT_PART) break;
+        const struct message *message = &batch->messages[batch->executed++];
+        budget_charge(budget, message);
+        if (message->result.status == RESULT_PART) break;
         if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT) break;
-        if (budget_is_spent(budget) && batch->executed < batch->count) return PROGRESS_SPENT;
+        if (budget->is_spent && batch->executed < batch->count) return PROGRESS_SPENT;
     }
     return PROGRESS_DONE;
 }
@@ -236,6 +246,7 @@ static void receive(struct executor *executor)
 static bool execute_ready(struct executor *executor, struct budget *budget)
 {
     while (executor->ready.first) {
+        if (budget->is_spent) return false;
         struct batch *batch = executor->ready.first;
         enum progress progress = execute_batch(executor, batch, budget);
         read_ahead_close(&executor->keyspace->ahead); /* the batch may end before its reads */
@@ -310,7 +321,7 @@ static void collect(struct executor *executor)
 /* Executes, gives back, and takes what comes of that, as long as the turn lasts. True when nothing is left to do now. */
 static bool execute_rounds(struct executor *executor)
 {
-    struct budget budget = {clock_monotonic_us() + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS};
+    struct budget budget = {clock_monotonic_us() + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS, false};
     for (;;) {
         bool is_finished = execute_ready(executor, &budget);
         collect(executor);

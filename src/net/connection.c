@@ -13,6 +13,9 @@
 #define OUTPUT_LIMIT ((size_t)256 * 1024)
 /* Steps that one connection may take before the others have their turn. */
 #define STEPS_PER_TURN 16
+/* Bytes that all of them move in a turn before the rest waits for the next. Where the engine's loop turns the worker, Redis
+ * clients have theirs in between. */
+#define BYTES_PER_TURN ((size_t)1024 * 1024)
 #define MICROSECONDS 1000000u
 
 /* What comes of a step. */
@@ -45,6 +48,26 @@ void connection_abandon(struct connection *connection, struct worker_shared *sha
     free(connection);
 }
 
+bool connection_set_is_tired(const struct connection_set *set)
+{
+    return set->turn_bytes >= BYTES_PER_TURN;
+}
+
+static void put_off(struct connection *connection)
+{
+    ring_remove(&connection->ready);
+    ring_append(&connection->set->ready, &connection->ready);
+}
+
+static void advance_in_turn(struct connection *connection)
+{
+    if (connection_set_is_tired(connection->set)) {
+        put_off(connection);
+    } else {
+        connection_advance(connection);
+    }
+}
+
 static void handle_event(struct event_source *source, uint32_t events)
 {
     struct connection *connection = CONTAINER_OF(source, struct connection, source);
@@ -67,7 +90,7 @@ static void handle_event(struct event_source *source, uint32_t events)
         connection->is_readable = true;
         connection->is_writable = true;
     }
-    connection_advance(connection);
+    advance_in_turn(connection);
 }
 
 /* `reason`: NULL when the connection is new. */
@@ -196,6 +219,7 @@ static void make_room(struct connection *connection)
 static void count_read(struct connection *connection, size_t size, size_t room)
 {
     struct connection_set *set = connection->set;
+    set->turn_bytes += size;
     connection->input.end += size;
     connection->needs_input = false;
     connection->active_us = set->now_us;
@@ -288,6 +312,7 @@ static void count_written(struct connection *connection, size_t size)
 {
     buffer_consume(&connection->output, size);
     connection->wrote_us = connection->set->now_us;
+    connection->set->turn_bytes += size;
     counter_add(connection->set->counters, COUNTER_BYTES_WRITTEN, size);
 }
 
@@ -374,7 +399,7 @@ void connection_advance(struct connection *connection)
         tell_state(connection);
     }
     if (step == STEP_NEXT) {
-        ring_append(&connection->set->ready, &connection->ready);
+        put_off(connection);
     } else {
         release_memory(connection);
     }
@@ -389,7 +414,7 @@ void connection_take_back(struct connection *connection)
         return;
     }
     connection->active_us = connection->set->now_us;
-    connection_advance(connection);
+    advance_in_turn(connection);
 }
 
 void connection_deliver(struct connection_set *set, struct mail *mail)

@@ -29,6 +29,7 @@ struct connection_set {
     struct ring orphaned; /* closed, their batch is still away */
     struct ring dead;     /* closed, freed at the end of the turn: events in hand may still point to them */
     size_t stalled_count; /* how many wait for their client to read */
+    size_t turn_bytes;    /* read and written in this turn */
     uint64_t now_us;      /* monotonic, read once per turn */
     int64_t now_wall_ms;
 };
@@ -67,6 +68,9 @@ void connection_abandon(struct connection *connection, struct worker_shared *sha
 
 /* Makes it one of the set's: from here on events move it. */
 void connection_open(struct connection *connection, struct connection_set *set);
+
+/* True when the turn has moved so many bytes that whoever comes now waits for the next. */
+bool connection_set_is_tired(const struct connection_set *set);
 
 /* Goes on as far as possible, or as is fair to the others. */
 void connection_advance(struct connection *connection);

@@ -233,13 +233,14 @@ bool worker_listen(struct worker *worker, int listener, const char *address, str
     return true;
 }
 
-/* Lets every connection that is ready now go on once; what becomes ready meanwhile waits for the next turn. */
+/* Lets the connections that are ready now go on once, one at least, and all if they move little; what becomes ready meanwhile
+ * waits for the next turn. */
 static void run_ready(struct connection_set *set)
 {
     struct ring marker;
     ring_init(&marker);
     ring_append(&set->ready, &marker);
-    while (set->ready.next != &marker) {
+    for (bool is_first = true; set->ready.next != &marker && (is_first || !connection_set_is_tired(set)); is_first = false) {
         connection_advance(CONTAINER_OF(set->ready.next, struct connection, ready));
     }
     ring_remove(&marker);
@@ -260,6 +261,7 @@ void worker_poll(struct worker *worker, int timeout_ms)
     bool has_ready = !ring_is_empty(&worker->set.ready);
     int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, has_ready ? 0 : timeout_ms);
     read_clocks(worker);
+    worker->set.turn_bytes = 0;
     for (int i = 0; i < count; i++) {
         struct event_source *source = events[i].data.ptr;
         source->handle(source, events[i].events);
