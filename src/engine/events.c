@@ -88,6 +88,12 @@ static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int d
         flag_ledger_note_ledger_lost(engine->ledger, db, key->slot);
 }
 
+static void note_eviction(struct engine *engine, int db, struct span name)
+{
+    reclaimer_note_eviction(&engine->executor.gate.reclaimer);
+    command_tell_eviction(&engine->command, db, name);
+}
+
 static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, RedisModuleString *name)
 {
     struct engine *engine = engine_instance();
@@ -102,7 +108,7 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
     struct item_key key = item_key_of(span_of(data, size));
     int db = api_selected_db(ctx);
     enum change change = change_of(event);
-    if (type == API_NOTIFY_EVICTED) command_tell_eviction(&engine->command, db, key.name);
+    if (type == API_NOTIFY_EVICTED) note_eviction(engine, db, key.name);
     if (flag_ledger_owns(engine->ledger, &key))
         note_ledger_change(engine, ctx, db, &key, change, event);
     else

@@ -342,6 +342,7 @@ void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
     prepare(executor, ctx);
     bool is_finished = execute_rounds(executor);
     bool is_swept = !flag_ledger_sweep(executor->command->ledger);
+    gate_end_turn(&executor->gate);
     engine_keyspace_leave(executor->keyspace);
     bool dumps_wait = executor->has_dumped && executor->parked.first;
     if (!is_finished || !is_swept || dumps_wait || gate_is_reclaiming(&executor->gate) || executor->unflushed.first)

@@ -25,11 +25,23 @@ void gate_deinit(struct gate *gate)
     reclaimer_deinit(&gate->reclaimer);
 }
 
+static float memory_ratio(const struct gate *gate)
+{
+    return gate->flags & API_CONTEXT_MAXMEMORY ? api.GetUsedMemoryRatio() : 0.0f;
+}
+
 void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx)
 {
     gate->ctx = ctx;
     gate->flags = api.GetContextFlags(ctx);
     gate->reads = gate->writes = gate->growth = (struct gate_answer){0};
+}
+
+void gate_end_turn(struct gate *gate)
+{
+    if (!gate->growth.is_known || gate->growth.verdict != GATE_OPEN) return;
+    float ratio = memory_ratio(gate);
+    if (ratio > 1.0f && gate->flags & API_CONTEXT_EVICTS) (void)reclaimer_ask(&gate->reclaimer, gate->ctx, ratio);
 }
 
 /* What a probe's error says of requests like it; an error about the probe's key says nothing. */
@@ -71,26 +83,33 @@ static void check_writes(struct gate *gate)
 }
 
 /* Above maxmemory: evict and go on where the policy allows and it helps, else refuse as the engine does. */
-static void check_growth(struct gate *gate)
+static void limit_growth(struct gate *gate, float ratio)
 {
-    bool is_limited = gate->flags & API_CONTEXT_MAXMEMORY;
-    float ratio = is_limited ? api.GetUsedMemoryRatio() : 0.0f;
-    if (ratio <= 1.0f) {
-        reclaimer_rest(&gate->reclaimer);
-        return;
-    }
     bool evicts = gate->flags & API_CONTEXT_EVICTS;
-    if (evicts && reclaimer_ask(&gate->reclaimer, gate->ctx) == RECLAIMER_WORKS)
+    if (evicts && reclaimer_ask(&gate->reclaimer, gate->ctx, ratio) == RECLAIMER_WORKS)
         gate->growth.verdict = GATE_WAIT;
     else
-        gate->growth = (struct gate_answer){.verdict = GATE_REFUSE, .status = RESULT_OUT_OF_MEMORY};
+        gate->growth = (struct gate_answer){.is_known = true, .verdict = GATE_REFUSE, .status = RESULT_OUT_OF_MEMORY};
 }
 
-/* Memory fills while a turn goes on: what was below the limit is looked at anew for each request. */
+static void check_growth(struct gate *gate)
+{
+    float ratio = memory_ratio(gate);
+    gate->ceiling = reclaimer_ceiling(&gate->reclaimer, ratio);
+    if (ratio <= 1.0f)
+        reclaimer_rest(&gate->reclaimer);
+    else if (ratio > gate->ceiling)
+        limit_growth(gate, ratio);
+    else
+        (void)reclaimer_ask(&gate->reclaimer, gate->ctx, ratio);
+}
+
+/* Memory fills while a turn goes on: what was below the ceiling is looked at anew for each request. */
 static void recheck_growth(struct gate *gate)
 {
-    bool is_limited = gate->flags & API_CONTEXT_MAXMEMORY;
-    if (gate->growth.verdict == GATE_OPEN && is_limited && api.GetUsedMemoryRatio() > 1.0f) check_growth(gate);
+    if (gate->growth.verdict != GATE_OPEN) return;
+    float ratio = memory_ratio(gate);
+    if (ratio > 1.0f && ratio > gate->ceiling) limit_growth(gate, ratio);
 }
 
 /* Looks an answer up, finding it out first where the turn has not yet. */

@@ -29,6 +29,7 @@ struct gate {
     struct gate_answer reads;  /* whether the server answers reads */
     struct gate_answer writes; /* whether it takes writes … */
     struct gate_answer growth; /* … and such that need memory */
+    float ceiling;             /* how far memory may go in this turn, while growth is open (reclaimer.h) */
 };
 
 void gate_init(struct gate *gate);
@@ -36,6 +37,9 @@ void gate_deinit(struct gate *gate);
 
 /* A turn begins: what was known is asked anew when it is needed. */
 void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx);
+
+/* The turn ends: has the engine evict for what its writes have taken above the limit. */
+void gate_end_turn(struct gate *gate);
 
 /* Whether this request may be executed now; on GATE_REFUSE fills `result`. */
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result);

@@ -12,9 +12,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* An answer that takes longer will not come: whoever listens there is not the engine, or has no room for us. */
+/* An answer that takes longer, and more turns of the loop, will not come: whoever listens there is not the engine, or has no
+ * room for us. */
 #define ANSWER_US 200000u
-/* So many askings that evict nothing, or do not get below the limit, tell that it cannot be helped … */
+#define ANSWER_LOOKS 10
+/* So long the connection is not tried again. */
+#define AVOIDED_US 10000000u
+/* How far above the limit a turn's writes may go. A turn is bounded in time, so in a large memory they go by far less. */
+#define SLACK 0.004f
+/* So many askings that evict nothing, or after which memory is no less than before, tell that it cannot be helped … */
 #define FRUITLESS_MOST 3
 #define ASKED_MOST 1000
 /* … for so long: then it is tried again. */
@@ -25,8 +31,14 @@ void reclaimer_init(struct reclaimer *reclaimer)
     *reclaimer = (struct reclaimer){.descriptor = -1};
 }
 
+static void avoid_socket(struct reclaimer *reclaimer)
+{
+    reclaimer->avoids_until_us = clock_monotonic_us() + AVOIDED_US;
+    reclaimer_deinit(reclaimer);
+}
+
 /* The loop's callback: an answer has come, or the end. An idle connection may be closed by the engine's timeout; one that
- * is closed or refused in answer to a RESET would be so again. */
+ * is closed or refused in answer to a RESET would be so again, and one that never came to stand as well. */
 static void on_answer(int descriptor, void *user_data, int mask)
 {
     (void)mask;
@@ -34,11 +46,14 @@ static void on_answer(int descriptor, void *user_data, int mask)
     char answer[256];
     ssize_t size = recv(descriptor, answer, sizeof answer, MSG_DONTWAIT);
     if (size < 0 && errno == EAGAIN) return;
-    bool was_waiting = reclaimer->is_waiting;
+    bool is_idle = !reclaimer->is_waiting && reclaimer->has_answered;
     reclaimer->is_waiting = false;
-    if (size > 0 && answer[0] == '+') return;
-    reclaimer->avoids_socket = was_waiting;
-    reclaimer_deinit(reclaimer);
+    if (size > 0 && answer[0] == '+')
+        reclaimer->has_answered = true;
+    else if (is_idle)
+        reclaimer_deinit(reclaimer);
+    else
+        avoid_socket(reclaimer);
 }
 
 void reclaimer_deinit(struct reclaimer *reclaimer)
@@ -76,7 +91,7 @@ static bool try_connect(struct reclaimer *reclaimer, const struct sockaddr *addr
         return false;
     }
     reclaimer->descriptor = descriptor;
-    reclaimer->is_waiting = false;
+    reclaimer->is_waiting = reclaimer->has_answered = false;
     return true;
 }
 
@@ -87,16 +102,41 @@ static bool connect_to_unix_socket(struct reclaimer *reclaimer, RedisModuleCtx *
     return address.sun_path[0] && try_connect(reclaimer, (struct sockaddr *)&address, sizeof address);
 }
 
+/* One address of the engine's option bind, which may begin with a dash. What is no address here, such as a name or any (*), is
+ * reached over loopback. */
+static bool connect_to_address(struct reclaimer *reclaimer, const char *text, uint16_t port)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (*text == '-') text++;
+    if (inet_pton(AF_INET6, text, &six.sin6_addr) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&six.sin6_addr))
+        return try_connect(reclaimer, (struct sockaddr *)&six, sizeof six);
+    if (inet_pton(AF_INET, text, &four.sin_addr) != 1 || four.sin_addr.s_addr == htonl(INADDR_ANY))
+        four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return try_connect(reclaimer, (struct sockaddr *)&four, sizeof four);
+}
+
+/* Where CONFIG is renamed, as hosts of many servers do it, INFO still tells the port. */
+static uint16_t engine_port(RedisModuleCtx *ctx)
+{
+    int error = API_OK;
+    RedisModuleServerInfoData *info = api.GetServerInfo(ctx, "server");
+    unsigned long long port = api.ServerInfoGetFieldUnsigned(info, "tcp_port", &error);
+    api.FreeServerInfo(ctx, info);
+    return error == API_OK && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+/* Loopback first, as a server may be guarded against other places; then where it is bound. */
 static bool connect_to_port(struct reclaimer *reclaimer, RedisModuleCtx *ctx)
 {
-    char text[16];
-    uint32_t port;
-    read_option(ctx, "port", text, sizeof text);
-    if (!number_parse_u32(span_of(text, strlen(text)), &port) || port == 0) return false;
-
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return try_connect(reclaimer, (struct sockaddr *)&address, sizeof address);
+    uint16_t port = engine_port(ctx);
+    if (port == 0) return false;
+    if (connect_to_address(reclaimer, "127.0.0.1", port)) return true;
+    char addresses[1024], *rest = addresses;
+    read_option(ctx, "bind", addresses, sizeof addresses);
+    for (char *address = strsep(&rest, " "); address; address = strsep(&rest, " "))
+        if (*address && connect_to_address(reclaimer, address, port)) return true;
+    return false;
 }
 
 /* A new connection's first bytes may have to wait until it stands: the next asking sends them. */
@@ -107,8 +147,7 @@ static void send_reset(struct reclaimer *reclaimer)
     if (size == (ssize_t)(sizeof reset - 1)) {
         reclaimer->is_waiting = true;
     } else if (size >= 0 || (errno != EAGAIN && errno != ENOTCONN)) {
-        reclaimer->avoids_socket = true;
-        reclaimer_deinit(reclaimer);
+        avoid_socket(reclaimer);
     }
 }
 
@@ -127,61 +166,73 @@ static void toggle_maxmemory(RedisModuleCtx *ctx)
     }
 }
 
-static void ask(struct reclaimer *reclaimer, RedisModuleCtx *ctx)
+static void ask(struct reclaimer *reclaimer, RedisModuleCtx *ctx, uint64_t now_us)
 {
-    if (reclaimer->descriptor < 0 && !reclaimer->avoids_socket)
-        reclaimer->avoids_socket = !connect_to_unix_socket(reclaimer, ctx) && !connect_to_port(reclaimer, ctx);
-    if (!reclaimer->avoids_socket) send_reset(reclaimer);
-    if (reclaimer->avoids_socket) toggle_maxmemory(ctx);
+    bool avoids_socket = now_us < reclaimer->avoids_until_us;
+    if (!avoids_socket && reclaimer->descriptor < 0 && !connect_to_unix_socket(reclaimer, ctx) &&
+        !connect_to_port(reclaimer, ctx))
+        avoid_socket(reclaimer);
+    if (reclaimer->descriptor >= 0) send_reset(reclaimer);
+    if (reclaimer->descriptor < 0) toggle_maxmemory(ctx);
 }
 
-/* An answer that does not come is not waited for twice. */
+/* An answer that does not come is not waited for twice. The engine may be kept from its loop, so time alone tells nothing. */
 static bool is_under_way(struct reclaimer *reclaimer, uint64_t now_us)
 {
     if (!reclaimer->is_waiting) return false;
-    if (now_us - reclaimer->asked_us < ANSWER_US) return true;
-    reclaimer->avoids_socket = true;
-    reclaimer_deinit(reclaimer);
+    if (now_us - reclaimer->asked_us < ANSWER_US || ++reclaimer->looks < ANSWER_LOOKS) return true;
+    avoid_socket(reclaimer);
     return false;
 }
 
-static uint64_t evicted_keys(RedisModuleCtx *ctx)
+void reclaimer_note_eviction(struct reclaimer *reclaimer)
 {
-    int error = API_OK;
-    RedisModuleServerInfoData *info = api.GetServerInfo(ctx, "stats");
-    uint64_t evicted = api.ServerInfoGetFieldUnsigned(info, "evicted_keys", &error);
-    api.FreeServerInfo(ctx, info);
-    return error == API_OK ? evicted : 0;
+    reclaimer->evicted++;
 }
 
-/* Memory alone does not tell: what the engine evicts may be a ledger, which comes back to say that it was lost. */
-static bool is_hopeless(struct reclaimer *reclaimer, uint64_t evicted)
+float reclaimer_ceiling(const struct reclaimer *reclaimer, float ratio)
 {
-    bool was_fruitless = reclaimer->asked > 0 && evicted == reclaimer->evicted;
-    reclaimer->fruitless = was_fruitless ? reclaimer->fruitless + 1 : 0;
+    if (!reclaimer->helps) return 1.0f;
+    if (ratio <= 1.0f) return 1.0f + SLACK;
+    float freed = (reclaimer->ratio_before - ratio) / 2;
+    return freed <= 0.0f ? 1.0f : ratio + (freed < SLACK ? freed : SLACK);
+}
+
+/* Memory alone does not tell, nor do evictions: what the engine evicts may be a ledger, which comes back to say that it was
+ * lost. */
+static bool is_hopeless(struct reclaimer *reclaimer, float ratio)
+{
+    bool was_asked = reclaimer->asked > 0;
+    if (was_asked) reclaimer->helps = reclaimer->evicted != reclaimer->evicted_before;
+    reclaimer->fruitless = was_asked && !reclaimer->helps ? reclaimer->fruitless + 1 : 0;
+    if (was_asked && ratio < reclaimer->least_ratio) reclaimer->asked = 1;
+    if (!was_asked || ratio < reclaimer->least_ratio) reclaimer->least_ratio = ratio;
     return reclaimer->fruitless >= FRUITLESS_MOST || reclaimer->asked >= ASKED_MOST;
 }
 
-enum reclaimer_verdict reclaimer_ask(struct reclaimer *reclaimer, RedisModuleCtx *ctx)
+enum reclaimer_verdict reclaimer_ask(struct reclaimer *reclaimer, RedisModuleCtx *ctx, float ratio)
 {
     uint64_t now_us = clock_monotonic_us();
     if (is_under_way(reclaimer, now_us)) return RECLAIMER_WORKS;
     if (reclaimer->failed_us != 0 && now_us - reclaimer->failed_us < FAILURE_HOLDS_US) return RECLAIMER_FAILS;
-    uint64_t evicted = evicted_keys(ctx);
-    if (is_hopeless(reclaimer, evicted)) {
+    if (is_hopeless(reclaimer, ratio)) {
         reclaimer_rest(reclaimer);
+        reclaimer->helps = false;
         reclaimer->failed_us = now_us;
         return RECLAIMER_FAILS;
     }
-    reclaimer->evicted = evicted;
+    reclaimer->evicted_before = reclaimer->evicted;
+    reclaimer->ratio_before = ratio;
     reclaimer->asked++;
     reclaimer->asked_us = now_us;
-    ask(reclaimer, ctx);
+    reclaimer->looks = 0;
+    ask(reclaimer, ctx, now_us);
     return RECLAIMER_WORKS;
 }
 
 void reclaimer_rest(struct reclaimer *reclaimer)
 {
+    if (reclaimer->asked > 0) reclaimer->helps = reclaimer->evicted != reclaimer->evicted_before;
     reclaimer->asked = 0;
     reclaimer->fruitless = 0;
     reclaimer->failed_us = 0;
