@@ -55,6 +55,7 @@ struct command_context {
     struct span key_prefix;
     int64_t now_ms;      /* wall clock of this turn */
     enum command_leave leave;
+    bool is_short_of_memory; /* no marks, which take some: nobody wins, and what would be marked stale goes */
     int64_t flush_at_ms; /* when a delayed flush_all is due; 0: none */
     struct buffer scratch;
     char key[OPTION_KEY_PREFIX_MAX + 256]; /* the key at hand, prefix included */

@@ -43,7 +43,7 @@ void execute_delete(struct command_context *context, struct item *item, const st
     } else if (!token_holds(context, item, request)) {
         result->status = item_refuse(context, RESULT_EXISTS);
         if (request_asks(request, ASK_META)) counter_add(context->counters, COUNTER_DELETE_MISSES, 1);
-    } else if (request_asks(request, ASK_CLEAR | ASK_INVALIDATE)) {
+    } else if (request_asks(request, ASK_CLEAR | ASK_INVALIDATE) && !context->is_short_of_memory) {
         invalidate(context, item, request);
         result->status = RESULT_OK;
     } else {

@@ -58,7 +58,7 @@ static uint32_t tell_marks(const struct command_context *context, const struct i
     bool is_stale = item->flags.marks & LEDGER_STALE;
     uint32_t told = is_stale ? TELL_STALE : 0;
     int64_t seen = request_asks(request, ASK_RECACHE_BEFORE_TOUCH) ? before : after;
-    bool may_win = request->op == REQUEST_GAT || context->leave == COMMAND_MAY_MARK;
+    bool may_win = request->op == REQUEST_GAT ? !context->is_short_of_memory : context->leave == COMMAND_MAY_MARK;
     if (item->flags.marks & LEDGER_WON) return told | TELL_WON_BEFORE;
     if (!is_stale && !wants_refresh(context, request, seen)) return told;
     return told | (may_win ? TELL_WON : TELL_WON_BEFORE);

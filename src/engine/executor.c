@@ -178,6 +178,25 @@ static enum progress execute_login(struct executor *executor, struct batch *batc
     return PROGRESS_LOGIN;
 }
 
+/* What may come to write a mark, and can do without when there is no memory for it. */
+static bool may_mark(const struct request *request)
+{
+    if (!request->extras) return false;
+    uint32_t asks = request->extras->asks;
+    if (request->op == REQUEST_DELETE) return asks & (ASK_INVALIDATE | ASK_CLEAR);
+    return request->op == REQUEST_GAT && (asks & ASK_META);
+}
+
+static enum gate_verdict pass_gate(struct executor *executor, const struct request *request, struct result *result)
+{
+    enum gate_verdict verdict = gate_check(&executor->gate, request, result);
+    executor->command->is_short_of_memory = false;
+    if (verdict != GATE_OPEN || !may_mark(request)) return verdict;
+    enum gate_verdict mark = gate_check_mark(&executor->gate);
+    executor->command->is_short_of_memory = mark == GATE_REFUSE;
+    return mark == GATE_WAIT ? GATE_WAIT : GATE_OPEN;
+}
+
 static enum progress execute_message(struct executor *executor, struct batch *batch, struct identity *identity,
                                      struct message *message)
 {
@@ -190,7 +209,7 @@ static enum progress execute_message(struct executor *executor, struct batch *ba
         if (executor->has_dumped) return PROGRESS_PARKED;
         executor->has_dumped = true;
     }
-    enum gate_verdict verdict = gate_check(&executor->gate, request, &message->result);
+    enum gate_verdict verdict = pass_gate(executor, request, &message->result);
     if (verdict == GATE_WAIT) return PROGRESS_PARKED;
     if (verdict == GATE_REFUSE) return PROGRESS_DONE;
     if (request_dumps(request->op) || request->op == REQUEST_STATS)

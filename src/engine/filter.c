@@ -10,6 +10,7 @@ static void on_command(RedisModuleCommandFilterCtx *filter)
     if (!engine || count < 1) return;
     struct span name = words_argument(filter, 0);
     access_note_command(&engine->access, filter, name, count);
+    pauses_note_command(&engine->executor.gate.pauses, filter, name, count);
     relocations_note_command(engine, filter, name, count);
     usage_notes_command(engine, filter, count);
 }

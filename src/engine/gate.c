@@ -67,8 +67,10 @@ static void take_answer(struct gate_answer *answer, RedisModuleCallReply *reply)
 
 static void check_reads(struct gate *gate)
 {
-    if (gate_is_primary(gate)) return;
-    take_answer(&gate->reads, api.Call(gate->ctx, "STRLEN", "SEc", PROBE_KEY));
+    if (pauses_hold_reads(&gate->pauses))
+        gate->reads.verdict = GATE_WAIT;
+    else if (!gate_is_primary(gate))
+        take_answer(&gate->reads, api.Call(gate->ctx, "STRLEN", "SEc", PROBE_KEY));
 }
 
 static void check_writes(struct gate *gate)
@@ -129,6 +131,13 @@ static bool needs_memory(const struct request *request)
     return request->op >= REQUEST_SET && request->op <= REQUEST_DECR;
 }
 
+static const struct gate_answer *answer_for_growth(struct gate *gate)
+{
+    const struct gate_answer *growth = find_answer(gate, &gate->growth, check_growth);
+    recheck_growth(gate);
+    return growth;
+}
+
 static const struct gate_answer *answer_for(struct gate *gate, const struct request *request)
 {
     enum request_op op = request->op;
@@ -136,9 +145,7 @@ static const struct gate_answer *answer_for(struct gate *gate, const struct requ
     if (!request_writes(op)) return find_answer(gate, &gate->reads, check_reads);
     const struct gate_answer *writes = find_answer(gate, &gate->writes, check_writes);
     if (writes->verdict != GATE_OPEN || !needs_memory(request)) return writes;
-    const struct gate_answer *growth = find_answer(gate, &gate->growth, check_growth);
-    recheck_growth(gate);
-    return growth;
+    return answer_for_growth(gate);
 }
 
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result)
@@ -159,7 +166,8 @@ bool gate_is_known_open(const struct gate *gate)
 
 enum gate_verdict gate_check_mark(struct gate *gate)
 {
-    return find_answer(gate, &gate->writes, check_writes)->verdict;
+    const struct gate_answer *writes = find_answer(gate, &gate->writes, check_writes);
+    return writes->verdict == GATE_OPEN ? answer_for_growth(gate)->verdict : writes->verdict;
 }
 
 bool gate_is_reclaiming(const struct gate *gate)

@@ -5,6 +5,7 @@
 #define DIGLOT_ENGINE_GATE_H
 
 #include "engine/api.h"
+#include "engine/pauses.h"
 #include "engine/reclaimer.h"
 #include "wire/message.h"
 
@@ -24,6 +25,7 @@ struct gate_answer {
 
 struct gate {
     struct reclaimer reclaimer;
+    struct pauses pauses;
     RedisModuleCtx *ctx;
     int flags; /* of the context, this turn */
     struct gate_answer reads;  /* whether the server answers reads */
@@ -47,7 +49,7 @@ enum gate_verdict gate_check(struct gate *gate, const struct request *request, s
 /* True when a write that needs memory has been let through in this turn, or one that needs none, and neither is refused. */
 bool gate_is_known_open(const struct gate *gate);
 
-/* Whether a read may write the mark that it has come to (RESULT_NEEDS_WRITE): a few bytes, as a delete's. */
+/* Whether a request that can do without may write a mark (docs/flags.md), which may take memory. */
 enum gate_verdict gate_check_mark(struct gate *gate);
 
 /* True when requests wait for memory, and the engine should go on with its loop at once. */
