@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* From here on, a string that grows gets no more than this on top. */
+#define GREEDY_MOST (1024 * 1024)
+
 static struct engine_keyspace *of(struct keyspace *keyspace)
 {
     return (struct engine_keyspace *)keyspace;
@@ -108,13 +111,28 @@ static void announce(struct engine_keyspace *ks, int event_class, const char *ev
 /* Where nobody hears of a change it is only counted: save points, and INFO's rdb_changes_since_last_save, go by that. */
 #define REPLICATE(ks, ...) \
     (audience_is_absent(&(ks)->audience) ? api.ReplicateVerbatim((ks)->ctx) : api.Replicate((ks)->ctx, __VA_ARGS__))
+/* A string that is made longer gets twice the room that it needs, up to a mebibyte more; one that is made shorter keeps its
+ * room unless more than half of it is free: then it gets what it needs. So where a string of another size is to have what it
+ * needs, as it would have after SET, it is made shorter by more than half, or longer by one than it is to be. */
+static void resize_value(struct engine_keyspace *ks, size_t size, const char *event)
+{
+    size_t before = api.ValueLength(ks->key);
+    if (before == size) return;
+    bool is_joined = strcmp(event, "append") == 0; /* more will come: APPEND leaves room */
+    bool is_wasteful = before < size ? !is_joined : before - size > size / 32 && before - size <= size;
+    if (is_wasteful && size < GREEDY_MOST) {
+        if (before > size) CHECK(api.StringTruncate(ks->key, 1) == API_OK);
+        CHECK(api.StringTruncate(ks->key, size + 1) == API_OK);
+    }
+    CHECK(api.StringTruncate(ks->key, size) == API_OK);
+}
 
 /* An existing string is overwritten in place, which keeps its LRU or LFU history; an empty value has no bytes to write to. */
-static void put_value(struct engine_keyspace *ks, struct span value)
+static void put_value(struct engine_keyspace *ks, struct span value, const char *event)
 {
     if (ks->type == API_KEY_STRING && value.size > 0) {
         size_t size;
-        CHECK(api.StringTruncate(ks->key, value.size) == API_OK);
+        resize_value(ks, value.size, event);
         memcpy(api.StringDMA(ks->key, &size, API_WRITE), value.data, value.size);
         return;
     }
@@ -129,7 +147,7 @@ static void store_value(struct keyspace *keyspace, struct span value, int64_t ex
 {
     struct engine_keyspace *ks = of(keyspace);
     ks->is_changing = true;
-    put_value(ks, value);
+    put_value(ks, value, event);
     bool expires = expiry != KEYSPACE_NO_EXPIRY;
     if (expires || api.GetAbsExpire(ks->key) != API_NO_EXPIRE) api.SetAbsExpire(ks->key, expiry);
     if (expires)
@@ -178,6 +196,12 @@ static void expire_key(struct keyspace *keyspace, int64_t expiry)
         REPLICATE(ks, "PERSIST", "s", ks->name);
     announce(ks, API_NOTIFY_GENERIC, expires ? "expire" : "persist");
     ks->is_changing = false;
+}
+
+static void retain_key(struct keyspace *keyspace)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    if (ks->key) (void)api.SetLFU(ks->key, API_LFU_MOST);
 }
 
 static void close_key(struct keyspace *keyspace)
@@ -306,6 +330,7 @@ static const struct keyspace_api engine_keyspace_api = {
     .patch = patch_value,
     .remove = remove_key,
     .expire = expire_key,
+    .retain = retain_key,
     .close = close_key,
     .flush = flush_db,
     .scan = scan_db,
