@@ -166,6 +166,7 @@ static void put_record(struct flag_ledger *ledger, enum keyspace_kind kind, cons
     CHECK(ledger_place(buffer_content(rebuilt), record->hash, &offset));
     memcpy(rebuilt->data + rebuilt->begin + offset, bytes, sizeof bytes);
     api->store(ledger->keyspace, buffer_content(rebuilt), KEYSPACE_NO_EXPIRY, "set");
+    api->retain(ledger->keyspace);
 }
 
 void ledger_write_record(struct flag_ledger *ledger, struct item_place place, uint32_t flags, uint32_t marks)
@@ -206,6 +207,23 @@ void flag_ledger_explore(struct flag_ledger *ledger, int db)
     unsigned end = states->explored + EXPLORED_AT_ONCE;
     for (; states->explored < HASH_SLOTS && states->explored < end; states->explored++)
         resolve_slot(ledger, db, states->explored);
+}
+
+/* A fraction of a millisecond, if all of them have ledgers. */
+#define RETAINED_AT_ONCE 1024
+
+void flag_ledger_retain(struct flag_ledger *ledger, int db)
+{
+    if (slot_map_count(&ledger->slots, db, SLOT_PRESENT) == 0) return;
+    const struct keyspace_api *api = ledger->keyspace->api;
+    const struct slot_states *states = slot_map_database(&ledger->slots, db);
+    for (unsigned i = 0; i < RETAINED_AT_ONCE; i++) {
+        uint16_t slot = ledger->next_retained;
+        ledger->next_retained = (uint16_t)((slot + 1) % HASH_SLOTS);
+        if (states->ledger[slot] != SLOT_PRESENT) continue;
+        if (open_ledger(ledger, db, slot, KEYSPACE_READ) != KEYSPACE_ABSENT) api->retain(ledger->keyspace);
+        api->close(ledger->keyspace);
+    }
 }
 
 bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags *flags)

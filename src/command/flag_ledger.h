@@ -42,6 +42,10 @@ size_t flag_ledger_strings(const struct flag_ledger *ledger, int db);
  * nothing is left to find out. No key may be open. */
 void flag_ledger_explore(struct flag_ledger *ledger, int db);
 
+/* Uses the ledger strings of some slots of the database, so that the engine evicts items and not them. To be called a few
+ * times a second while it may evict: then each is used every two seconds or so. No key may be open. */
+void flag_ledger_retain(struct flag_ledger *ledger, int db);
+
 /* The flags of an item, if it exists. False: they are lost, and the item must answer as a miss. No key may be open. */
 bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags *flags);
 

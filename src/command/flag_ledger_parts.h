@@ -48,6 +48,8 @@ struct flag_ledger {
     size_t note_capacity;
     bool has_carry; /* settling may write a record to a slot that has no ledger yet */
 
+    uint16_t next_retained; /* the slot */
+
     int sweep_db;
     bool is_sweeping;
     uint64_t sweep_cursor;

@@ -56,6 +56,8 @@ struct keyspace_api {
     void (*remove)(struct keyspace *keyspace);
     /* Changes the open key's expiry ("expire", "persist"). */
     void (*expire)(struct keyspace *keyspace, int64_t expiry);
+    /* Has the engine evict others before the open key, as far as its policy looks at use. Opening has counted as one. */
+    void (*retain)(struct keyspace *keyspace);
     void (*close)(struct keyspace *keyspace);
     /* Empties database `db` (FLUSHDB ASYNC). False when the engine does not let us (a renamed command). */
     bool (*flush)(struct keyspace *keyspace, int db);

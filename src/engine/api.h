@@ -32,6 +32,7 @@ enum { API_VERSION = 1 };
 enum { API_OK = 0, API_ERR = 1 };
 enum { API_READ = 1 << 0, API_WRITE = 1 << 1, API_OPEN_NO_TOUCH = 1 << 16 };
 enum { API_NO_EXPIRE = -1 };
+enum { API_LFU_MOST = 255 };
 
 enum api_key_type { API_KEY_EMPTY = 0, API_KEY_STRING = 1 };
 
@@ -172,6 +173,8 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(size_t, ValueLength, (RedisModuleKey *))                                                                     \
     /* Milliseconds since the key was used, in steps of a second or so; -1 where the policy keeps no clock (LFU). */      \
     FUNCTION(int, GetLRU, (RedisModuleKey *, long long *))                                                                \
+    /* How often the key was used, as LFU counts: 0 to 255. An error under other policies. */                             \
+    FUNCTION(int, SetLFU, (RedisModuleKey *, long long))                                                                  \
     FUNCTION(int, StringTruncate, (RedisModuleKey *, size_t))                                                             \
     /* Delete and add: clears the expiry; replaces any type. */                                                           \
     FUNCTION(int, StringSet, (RedisModuleKey *, RedisModuleString *))                                                     \

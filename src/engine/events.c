@@ -261,7 +261,10 @@ static void on_cron(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
 {
     (void)ctx, (void)event, (void)subevent, (void)data;
     struct engine *engine = engine_instance();
-    if (engine) access_note_time(&engine->access, clock_monotonic_us());
+    if (!engine) return;
+    uint64_t now_us = clock_monotonic_us();
+    access_note_time(&engine->access, now_us);
+    executor_note_time(&engine->executor, now_us);
 }
 
 static const struct {

@@ -10,6 +10,8 @@
 #define BYTES_LIKE_A_MESSAGE 4096
 /* Waiting logins are not looked at more often. */
 #define LOGINS_INTERVAL_US 10000u
+/* How often some of the ledgers are used. */
+#define RETAIN_INTERVAL_US 90000u
 
 static struct batch *batch_of(struct mail *mail)
 {
@@ -313,7 +315,7 @@ static void unpark_logins(struct executor *executor)
 
 static bool has_work(const struct executor *executor)
 {
-    return executor->ready.first || executor->parked.first || has_due_logins(executor) || flag_ledger_has_work(executor->command->ledger) ||
+    return executor->ready.first || executor->parked.first || executor->must_retain || has_due_logins(executor) || flag_ledger_has_work(executor->command->ledger) ||
            executor->command->flush_at_ms != 0;
 }
 
@@ -328,6 +330,9 @@ static void prepare(struct executor *executor, RedisModuleCtx *ctx)
     flag_ledger_set_role(executor->command->ledger, gate_is_primary(gate), gate_lets_maintenance_write(gate));
     flag_ledger_settle(executor->command->ledger);
     flag_ledger_explore(executor->command->ledger, executor->command->db);
+    if (executor->must_retain && gate_is_near_eviction(gate))
+        flag_ledger_retain(executor->command->ledger, executor->command->db);
+    executor->must_retain = false;
     if (command_flush_is_due(executor->command) && gate_lets_maintenance_write(gate))
         command_flush_when_due(executor->command);
 }
@@ -349,6 +354,13 @@ static bool execute_rounds(struct executor *executor)
         if (!executor->ready.first) return true;
         if (clock_monotonic_us() >= budget.deadline_us) return false;
     }
+}
+
+void executor_note_time(struct executor *executor, uint64_t now_us)
+{
+    if (now_us - executor->retained_us < RETAIN_INTERVAL_US) return;
+    executor->retained_us = now_us;
+    executor->must_retain = true;
 }
 
 void executor_turn(struct executor *executor, RedisModuleCtx *ctx)

@@ -34,6 +34,8 @@ struct executor {
     uint64_t logins_due_us;      /* until then, monotonic */
     struct batch_list unflushed; /* executed, but the append-only file is not written yet */
     bool has_unflushed_writes;
+    bool must_retain;     /* some ledgers are to be used, so that they are not evicted, */
+    uint64_t retained_us; /* as they were then, monotonic */
     bool has_dumped; /* one part of a dump in each turn: the others wait for the next one */
     uint64_t flushed_version; /* the version clock when everything was flushed */
     /* Called when batches have gone home without a bell; may submit new ones. */
@@ -48,6 +50,8 @@ MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *k
 /* Forgets the batches that it holds; they are their connections'. */
 void executor_deinit(struct executor *executor);
 
+/* Time goes by, monotonic: some times a second. */
+void executor_note_time(struct executor *executor, uint64_t now_us);
 /* The before-sleep event. */
 void executor_turn(struct executor *executor, RedisModuleCtx *ctx);
 /* The after-sleep event. */

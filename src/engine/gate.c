@@ -2,6 +2,8 @@
 
 /* The key of the probes. It need not exist, and nothing happens to it. */
 #define PROBE_KEY "diglot:probe"
+/* Memory from here on is about to be full. */
+#define NEAR_EVICTION 0.9f
 
 static const struct {
     struct span error; /* how the engine's reply begins */
@@ -173,6 +175,11 @@ enum gate_verdict gate_check_mark(struct gate *gate)
 bool gate_is_reclaiming(const struct gate *gate)
 {
     return gate->growth.verdict == GATE_WAIT && !gate->reclaimer.is_waiting;
+}
+
+bool gate_is_near_eviction(const struct gate *gate)
+{
+    return (gate->flags & API_CONTEXT_EVICTS) && memory_ratio(gate) > NEAR_EVICTION;
 }
 
 bool gate_is_primary(const struct gate *gate)

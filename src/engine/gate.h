@@ -55,6 +55,9 @@ enum gate_verdict gate_check_mark(struct gate *gate);
 /* True when requests wait for memory, and the engine should go on with its loop at once. */
 bool gate_is_reclaiming(const struct gate *gate);
 
+/* Whether the engine evicts, or is about to. */
+bool gate_is_near_eviction(const struct gate *gate);
+
 /* Whether the module itself may write now: a primary that need not avoid replica traffic. */
 bool gate_lets_maintenance_write(const struct gate *gate);
 /* Whether the server is a primary. */

@@ -243,6 +243,13 @@ static int64_t idle_of_key(struct keyspace *keyspace)
     return fake->knows_idle ? (fake->now_ms - fake->idle_since_ms) / 1000 : -1;
 }
 
+static void retain_key(struct keyspace *keyspace)
+{
+    struct fake_keyspace *fake = of(keyspace);
+    CHECK(fake->is_open && fake->open_key);
+    fake->retained++;
+}
+
 static int64_t expiry_of_key(struct keyspace *keyspace)
 {
     struct fake_keyspace *fake = of(keyspace);
@@ -414,6 +421,7 @@ static const struct keyspace_api fake_keyspace_api = {
     .patch = patch_value,
     .remove = remove_key,
     .expire = expire_key,
+    .retain = retain_key,
     .close = close_key,
     .flush = flush_db,
     .scan = scan_db,

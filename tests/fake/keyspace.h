@@ -32,6 +32,7 @@ struct fake_keyspace {
     int64_t now_ms;
     bool keeps_expired; /* a replica, or paused: expired keys are absent, but stay */
     bool knows_idle;    /* the policy keeps a clock of each key's use */
+    size_t retained; /* how often a key was to be retained */
     bool refuses_flush; /* the engine has no such command */
     bool refuses_walk;  /* the same */
     bool has_bad_certs; /* what refresh_certs says */

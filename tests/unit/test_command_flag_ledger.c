@@ -604,6 +604,23 @@ static void test_exploring_finds_the_ledgers(void **state)
     assert_null(fake_find(&world->fake, 0, B));
 }
 
+static void test_all_ledgers_are_retained(void **state)
+{
+    struct world *world = *state;
+    flag_ledger_retain(world->ledger, 0);
+    assert_int_equal(world->fake.retained, 0);
+    set(world, A, 5);
+    set(world, A2, 6);
+    set(world, B, 7);
+    assert_int_equal(world->fake.retained, 2); /* when they were made */
+    for (int turn = 0; turn < HASH_SLOTS / 1024; turn++) flag_ledger_retain(world->ledger, 0);
+    assert_int_equal(world->fake.retained, 4);
+    assert_int_equal(flags_of(world, A), 5);
+    fake_resp_flushdb(&world->fake, 0);
+    for (int turn = 0; turn < HASH_SLOTS / 1024; turn++) flag_ledger_retain(world->ledger, 0);
+    assert_int_equal(world->fake.retained, 4);
+}
+
 /* What was loaded is explored anew. */
 static void test_loaded_into_a_blank_database(void **state)
 {
@@ -704,6 +721,7 @@ int main(void)
         TEST(test_lost_between_two_roles),
         TEST(test_exploring_finds_a_blank_database),
         TEST(test_exploring_finds_the_ledgers),
+        TEST(test_all_ledgers_are_retained),
         TEST(test_loaded_into_a_blank_database),
         TEST(test_a_blank_database_gets_flags),
         TEST(test_burst),
