@@ -212,7 +212,7 @@ class Memcached(Server, Speaker):
 
 
 class Engine(Server, Speaker):
-    """Redis or Valkey, with the module unless module=False.
+    """Redis or Valkey, with the module unless module=False; `module` may be the path of another one than the tree's.
 
     `config` are the engine's own options, everything else the module's (underscores for dashes)."""
 
@@ -236,7 +236,7 @@ class Engine(Server, Speaker):
         for name, value in self.config.items():
             words += [f"--{name}", *(value if isinstance(value, list) else [str(value)])]
         if self.module:
-            words += ["--loadmodule", MODULE]
+            words += ["--loadmodule", MODULE if self.module is True else self.module]
             for name, value in self.options.items():
                 words += [f"--diglot.{name}", str(value)]
         return words

@@ -1,0 +1,101 @@
+"""kill -9 in the midst of writes with every command of every protocol: what was acknowledged is there after the restart, value,
+flags, marks and expiry.
+
+DIGLOT_KILL_ROUNDS sets how often each case kills its server, DIGLOT_KILL_SEED what the rounds draw."""
+import os
+import random
+
+import pytest
+
+from lib import mutants
+from lib.engine_ledger import ledgers
+from lib.item_load import ItemLoad
+from lib.waiting import wait_until
+
+ROUNDS = int(os.environ.get("DIGLOT_KILL_ROUNDS", "15"))
+SEED = int(os.environ.get("DIGLOT_KILL_SEED", "1"))
+DISTURBANCES = [None, None, None, "BGREWRITEAOF", "BGREWRITEAOF", "BGSAVE"]
+IO_THREADS = pytest.mark.parametrize("io_threads", [0, 4])
+
+pytestmark = pytest.mark.seconds(120 + 10 * ROUNDS)
+
+
+def disturb(server, command):
+    """Has the server save beside its work; what it refuses now (it is at it already) is as well."""
+    if command:
+        with server.resp_connection() as connection:
+            connection.send(*command.split())
+
+
+def kill_round(server, number, before, may_lag):
+    """Load, kill -9 in its midst, restart, verify. Returns the load, for the next round to go on with what is there."""
+    chance = random.Random(f"{SEED} {number}")
+    with ItemLoad(server, seed=SEED * 100000 + number, before=before) as load:
+        load.wait_acknowledged(chance.randrange(50, 2500))
+        disturb(server, chance.choice(DISTURBANCES))
+        load.wait_acknowledged(chance.randrange(1, 500))
+        server.kill()
+        load.wait_broken()
+    server.restart()
+    load.lost = load.verify(may_lag)
+    return load
+
+
+def kill_rounds(server, rounds, may_lag=False):
+    load, acknowledged, lost = None, 0, 0
+    for number in range(rounds):
+        load = kill_round(server, number, load, may_lag)
+        acknowledged, lost = acknowledged + load.acknowledged(), lost + load.lost
+    print(f"\n{rounds} rounds, {acknowledged} acknowledged requests, {lost} changes gone with RESP's own behind them")
+
+
+def start_with_aof(start_engine, fsync, **options):
+    config = {"appendonly": "yes", "appendfsync": fsync, "rdb-key-save-delay": "100", "auto-aof-rewrite-percentage": "0"}
+    return start_engine(config=config, **options)
+
+
+@IO_THREADS
+def test_what_was_acknowledged_survives_kill_9(start_engine, io_threads):
+    kill_rounds(start_with_aof(start_engine, "always", io_threads=io_threads), ROUNDS)
+
+
+@IO_THREADS
+def test_with_everysec_nothing_is_lost_that_came_before_what_resp_has_kept(start_engine, io_threads):
+    """The engine puts off writing while a slow disk is at work, so the last changes of all may be gone."""
+    kill_rounds(start_with_aof(start_engine, "everysec", io_threads=io_threads), ROUNDS, may_lag=True)
+
+
+@IO_THREADS
+def test_expiries_survive_to_the_second(start_engine, io_threads):
+    """What a crash outlives goes when its time has come, and its flags with it."""
+    server = start_with_aof(start_engine, "always", io_threads=io_threads)
+    with server.connect() as client:
+        for i in range(100):
+            client.set(f"short{i}", b"s", flags=i, exptime=1 + i % 2)
+            client.set(f"long{i}", b"l", flags=i, exptime=1000)
+        before = {key: server.resp().pexpiretime(key) for key in server.resp().scan_iter("long*")}
+        server.kill()
+    server.restart()
+    redis = server.resp()
+    assert {key: redis.pexpiretime(key) for key in before} == before
+    with server.connect() as client:
+        wait_until(lambda: not any(client.get(f"short{i}") for i in range(100)), "short lives to end")
+        assert all(client.get(f"long{i}") == (b"l", i) for i in range(100))
+        for i in range(100):
+            assert client.ask(b"add short%d 0 0 1\r\nx" % i) == b"STORED"
+            assert client.get(f"short{i}") == (b"x", 0)
+            assert client.ask(b"delete long%d" % i) == b"DELETED"
+    assert redis.dbsize() == 100 + len(ledgers(redis))
+
+
+# The checker can fail
+
+def mutant_server(start_engine, tmp_path, mutant):
+    return start_with_aof(start_engine, "always", module=mutant.build(str(tmp_path / "mutant")), io_threads=0)
+
+
+@pytest.mark.parametrize("mutant", [mutants.HASTY, *mutants.FORGETFUL], ids=lambda mutant: mutant.name)
+def test_the_checker_finds(start_engine, tmp_path, mutant):
+    server = mutant_server(start_engine, tmp_path, mutant)
+    with pytest.raises(AssertionError, match="acknowledged and found differ"):
+        kill_rounds(server, 40)

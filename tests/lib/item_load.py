@@ -1,0 +1,327 @@
+"""Memcached clients of every protocol that write all the time with every command, check every answer, and know what they
+were promised: lib/item_commands.py is what they believe. A RESP client writes beside them.
+
+Each writer has keys of its own and some requests under way on one connection. When the server dies, what is acknowledged must
+be there: value, flags, marks, expiry. The requests that were open may have been executed or not, in their order.
+
+Where an engine promises less (its AOF is synced every second, its replica follows at a distance), the bar is what RESP lost:
+the Witness counts over RESP, one number after the other. A change that was acknowledged before a number was sent comes before it
+in the engine's history, and must be where the number is.
+"""
+import itertools
+import random
+import threading
+import time
+from dataclasses import replace
+
+from lib.engine_load import Load
+from lib.item_commands import EXISTS, NEVER, STORED, Item, are_same, execute
+from lib.item_dialects import ALL, BARRIER, Meta
+from lib.waiting import wait_until
+from lib.wire import Closed
+
+TEXT_KEYS, COUNTER_KEYS = 8, 4
+MOST_OPEN = 12
+WITNESS_DB, WITNESS_KEY = 1, "witness"  # where no flush_all reaches
+
+
+class Step:
+    """A request under way."""
+
+    def __init__(self, number, command):
+        self.number = number
+        self.command = command  # None: a barrier
+        self.sent_at = time.time()
+
+    def apply(self, item):
+        return (BARRIER, item) if self.command is None else execute(self.command, item, (self.sent_at, time.time()))
+
+
+class ItemWriter(threading.Thread):
+    """Ends when told, when the connection breaks, or at the first wrong answer (`surprise`)."""
+
+    def __init__(self, load, name, dialect, seed, before=None):
+        super().__init__(daemon=True)
+        self.load = load
+        self.dialect = dialect(seed)
+        self.random = random.Random(seed)
+        self.texts = [b"%s:text%d" % (name, i) for i in range(TEXT_KEYS)]
+        self.counters = [b"%s:count%d" % (name, i) for i in range(COUNTER_KEYS)]
+        self.items = dict(before.items) if before else {}
+        self.tokens = {}  # key -> the token of its present item
+        self.spent = dict(before.spent) if before else {}  # key -> a token that it had before
+        self.open = []
+        self.numbers = itertools.count(1)
+        self.past = []  # (the witness' number then, {key: item before}) of each change
+        self.acknowledged = 0
+        self.surprise = None
+        self.is_told_to_end = False
+        self.turn_lock = threading.Lock()
+
+    @property
+    def keys(self):
+        return self.texts + self.counters
+
+    def run(self):
+        try:
+            with self.load.server.connect() as connection:
+                while not self.is_told_to_end:
+                    with self.turn_lock:
+                        self.turn(connection)
+        except (Closed, OSError):
+            pass  # the server is gone
+        except Exception as wrong:
+            self.surprise = wrong
+
+    def turn(self, connection):
+        for _ in range(self.random.randint(1, MOST_OPEN)):
+            self.add_step(self.draw())
+        self.add_step(None)
+        connection.send(b"".join(self.render(step) for step in self.open))
+        while self.open:
+            self.take_answer(connection)
+
+    def render(self, step):
+        return self.dialect.render(step.command, step.number) if step.command else self.dialect.barrier
+
+    def add_step(self, command):
+        self.open.append(Step(next(self.numbers), command))
+
+    def draw(self):
+        key = self.random.choice(self.texts if self.random.random() < 0.7 else self.counters)
+        is_changing = any(step.command.key == key for step in self.open)
+        tokens = (None if is_changing else self.tokens.get(key), self.spent.get(key))
+        return self.dialect.draw(key, key in self.counters, tokens)
+
+    def take_answer(self, connection):
+        """The next answer; it acknowledges the silent steps before it, too."""
+        number, answer, token = self.dialect.read(connection)
+        while not self.is_answered_by(self.open[0], number, answer):
+            self.settle(self.open.pop(0), None)
+        step = self.open.pop(0)
+        if answer == EXISTS and step.command and step.command.token_holds:
+            self.acknowledged += 1  # a token may fail without cause
+        else:
+            self.settle(step, answer)
+        if token is not None and step.command.key in self.items:
+            self.tokens[step.command.key] = token
+
+    def is_answered_by(self, step, number, answer):
+        if answer == BARRIER:
+            return step.command is None
+        if number is not None:
+            return step.number == number
+        return step.command is None or self.dialect.answer_to(step.command, STORED) is not None
+
+    def settle(self, step, answer):
+        """The step was executed, and answered so; None: not at all."""
+        self.acknowledged += 1
+        if step.command is None:
+            return
+        key = step.command.key
+        before = self.items.get(key)
+        outcome, after = step.apply(before)
+        expected = self.dialect.answer_to(step.command, outcome)
+        assert answer == expected, f"{step.command} on {before}: {answer}, not {expected}"
+        put(self.items, key, after)
+        if after is not before:
+            self.note_change({key: before})
+        if after is None or before is None or (after is not before and step.command.verb not in ("get", "touch")):
+            self.forget_token(key)  # a change of the expiry alone leaves it
+
+    def note_change(self, before):
+        self.past.append((self.load.witness.sent, before))
+
+    def forget_token(self, key):
+        if key in self.tokens:
+            self.spent[key] = self.tokens.pop(key)
+
+    def note_flushed(self):
+        self.note_change(dict(self.items))
+        for key in self.keys:
+            self.forget_token(key)
+        self.items = {}
+
+    def possible_states(self, witness):
+        """What the keys may be now: {key: item}. `witness`: the number that RESP has saved, or None where nothing that was
+        acknowledged may be missing."""
+        items = dict(self.items)
+        yield dict(items)
+        for step in self.open:
+            if step.command:
+                put(items, step.command.key, step.apply(items.get(step.command.key))[1])
+                yield dict(items)
+        if self.load.has_open_flush:
+            yield {}
+        items = dict(self.items)
+        for sent, before in reversed(self.past):
+            if witness is None or sent < witness:
+                return
+            for key, item in before.items():
+                put(items, key, item)
+            yield dict(items)
+
+
+def put(items, key, item):
+    if item is None:
+        items.pop(key, None)
+    else:
+        items[key] = item
+
+
+class Witness(threading.Thread):
+    """Writes 1, 2, 3, … over RESP. With `replicas`, waits now and then until so many have confirmed all so far."""
+
+    def __init__(self, server, replicas, sent):
+        super().__init__(daemon=True)
+        self.server = server
+        self.replicas = replicas
+        self.sent = sent
+        self.acknowledged = self.confirmed = 0
+        self.is_told_to_end = False
+
+    def run(self):
+        try:
+            with self.server.resp_connection() as connection:
+                connection.call("SELECT", WITNESS_DB)
+                while not self.is_told_to_end:
+                    self.turn(connection)
+        except (OSError, AssertionError):
+            pass  # the server is gone
+
+    def turn(self, connection):
+        self.sent += 1
+        number = self.sent
+        connection.call("SET", WITNESS_KEY, number)
+        self.acknowledged = number
+        if self.replicas and number % 20 == 0 and connection.call("WAIT", self.replicas, 5000) >= self.replicas:
+            self.confirmed = number
+
+    @staticmethod
+    def saved_on(server):
+        return int(server.resp(db=WITNESS_DB).get(WITNESS_KEY) or 0)
+
+
+class Flusher(threading.Thread):
+    """flush_all now and then, in the forms of all protocols, while every writer is between two turns."""
+
+    def __init__(self, load, seed):
+        super().__init__(daemon=True)
+        self.load = load
+        self.random = random.Random(seed)
+        self.flushes = 0
+        self.is_told_to_end = False
+
+    def run(self):
+        try:
+            while not self.is_told_to_end:
+                goal = self.load.acknowledged() + self.random.randrange(500, 3000)
+                while self.load.acknowledged() < goal and not self.is_told_to_end:
+                    time.sleep(0.002)
+                self.flush()
+        except (Closed, OSError, AssertionError):
+            pass  # the server is gone, or a writer says what is wrong
+
+    def flush(self):
+        dialect = self.random.choice(ALL)(0)
+        for writer in self.load.writers:
+            writer.turn_lock.acquire()
+        try:
+            if any(writer.open or not writer.is_alive() for writer in self.load.writers):
+                return
+            with self.load.server.connect() as connection:
+                self.load.has_open_flush = True
+                connection.send(self.random.choice(dialect.FLUSHES) + dialect.barrier)
+                answers = [dialect.read(connection)[1]]
+                while answers[-1] != BARRIER:
+                    answers.append(dialect.read(connection)[1])
+            for writer in self.load.writers:
+                writer.note_flushed()
+            self.load.has_open_flush = False
+            self.flushes += 1
+        finally:
+            for writer in self.load.writers:
+                writer.turn_lock.release()
+
+
+class ItemLoad(Load):
+    """Writers of all protocols, two of each. As a context it starts them, and ends them behind its block."""
+
+    def __init__(self, server, seed=1, before=None, replicas=0, flushes=True):
+        """`before`: an ended load whose settled items these writers go on with; each protocol then takes over another's.
+        `replicas`: as many confirm what the witness writes."""
+        self.server = server
+        self.has_open_flush = False
+        self.witness = Witness(server, replicas, before.witness.sent if before else 0)
+        count = 2 * len(ALL)
+        self.writers = [ItemWriter(self, b"w%d" % i, ALL[(i + seed) % len(ALL)], seed * 1000 + i,
+                                   before.writers[i] if before else None) for i in range(count)]
+        self.helpers = [self.witness] + ([Flusher(self, seed)] if flushes else [])
+
+    def __enter__(self):
+        for helper in self.helpers:
+            helper.start()
+        return super().__enter__()
+
+    def end(self, is_failing=False):
+        for helper in self.helpers:
+            helper.is_told_to_end = True
+        super().end(is_failing)
+        for helper in self.helpers:
+            helper.join(30)
+            assert is_failing or not helper.is_alive(), f"{helper} waits for an answer that does not come"
+
+    def wait_broken(self):
+        super().wait_broken()
+        for helper in self.helpers:
+            helper.is_told_to_end = True
+        wait_until(lambda: not any(helper.is_alive() for helper in self.helpers), "the helpers to end")
+
+    def verify(self, may_lag=False, server=None):
+        """`server` (the load's own) holds what was acknowledged; with `may_lag`, what came before the last that it has of the
+        witness. Settles what became of the open steps. Returns how many acknowledged changes are gone."""
+        server = server or self.server
+        witness = self.witness.saved_on(server)
+        least = self.witness.confirmed if may_lag else self.witness.acknowledged
+        assert witness >= least, f"RESP's own write {least} is gone: {witness} is there"
+        lost = sum(self.verify_writer(writer, server, witness if may_lag else None) for writer in self.writers)
+        self.has_open_flush = False
+        return lost
+
+    def verify_writer(self, writer, server, witness):
+        found = read_items(server, writer.keys)
+        fresh = 1 + sum(step.command is not None for step in writer.open) + self.has_open_flush
+        for at, state in enumerate(writer.possible_states(witness)):
+            if are_same(state, found):
+                writer.items, writer.open, writer.tokens, writer.past = as_read(found), [], {}, []
+                return max(0, at - fresh + 1)
+        expected = writer.items
+        wrong = {key: (expected.get(key), found.get(key)) for key in writer.keys
+                 if not are_same({k: v for k, v in expected.items() if k == key}, {k: v for k, v in found.items() if k == key})}
+        raise AssertionError(f"acknowledged and found differ: {str(wrong)[:2000]}\n"
+                             f"open were {[str(step.command)[:100] for step in writer.open]}")
+
+
+def as_read(found):
+    """Reading has made a winner of the first reader of each stale item."""
+    return {key: replace(item, is_won=item.is_won or item.is_stale) for key, item in found.items()}
+
+
+def read_items(server, keys):
+    """The items of a server as both languages tell them, which must be the same."""
+    pipeline = server.resp().pipeline(transaction=False)
+    for key in keys:
+        pipeline.get(key)
+        pipeline.execute_command("PEXPIRETIME", key)
+    replies = pipeline.execute()
+    items = {}
+    with server.connect() as connection:
+        for key, value, expiry in zip(keys, replies[::2], replies[1::2]):
+            connection.send(b"mg %s v f\r\n" % key)
+            _, outcome, _ = Meta(0).read(connection)
+            assert (value, value is None) == (outcome.value, outcome.status != "hit"), \
+                f"{key!r}: RESP says {value!r:.80}, memcached {outcome!r:.80}"
+            if value is not None:
+                items[key] = Item(value, outcome.flags, (expiry, expiry) if expiry >= 0 else NEVER,
+                                  "X" in outcome.marks, "Z" in outcome.marks)
+    return items
