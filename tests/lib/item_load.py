@@ -9,7 +9,9 @@ the Witness counts over RESP, one number after the other. A change that was ackn
 in the engine's history, and must be where the number is.
 """
 import itertools
+import os
 import random
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -52,7 +54,7 @@ class ItemWriter(threading.Thread):
         self.spent = dict(before.spent) if before else {}  # key -> a token that it had before
         self.open = []
         self.numbers = itertools.count(1)
-        self.past = []  # (the witness' number then, {key: item before}) of each change
+        self.past = list(before.past) if before else []  # (the witness' number then, {key: item before}) of each change
         self.acknowledged = 0
         self.surprise = None
         self.is_told_to_end = False
@@ -96,6 +98,7 @@ class ItemWriter(threading.Thread):
     def take_answer(self, connection):
         """The next answer; it acknowledges the silent steps before it, too."""
         number, answer, token = self.dialect.read(connection)
+        self.load.note_answer()
         while not self.is_answered_by(self.open[0], number, answer):
             self.settle(self.open.pop(0), None)
         step = self.open.pop(0)
@@ -244,19 +247,42 @@ class Flusher(threading.Thread):
                 writer.turn_lock.release()
 
 
+class Crowd(threading.Thread):
+    """Reads large values without end, so that the turns of the engine's loop last: between the answer to a write and its flush
+    there would be time for a kill, if the answer came first."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server = server
+        self.is_told_to_end = False
+
+    def run(self):
+        try:
+            with self.server.connect() as connection:
+                connection.set("crowd", bytes(100000))
+                while not self.is_told_to_end:
+                    connection.send(b"gets crowd\r\n" * 100 + b"mn\r\n")
+                    connection.read_until(b"MN\r\n")
+        except (Closed, OSError):
+            pass  # the server is gone
+
+
 class ItemLoad(Load):
     """Writers of all protocols, two of each. As a context it starts them, and ends them behind its block."""
 
-    def __init__(self, server, seed=1, before=None, replicas=0, flushes=True):
+    def __init__(self, server, seed=1, before=None, replicas=0, flushes=True, kill_at=None, has_crowd=False):
         """`before`: an ended load whose settled items these writers go on with; each protocol then takes over another's.
-        `replicas`: as many confirm what the witness writes."""
+        `replicas`: as many confirm what the witness writes. `kill_at`: the server is killed right behind this answer.
+        `has_crowd`: it is busy reading besides."""
         self.server = server
         self.has_open_flush = False
+        self.answers = itertools.count(1)
+        self.kill_at = kill_at
         self.witness = Witness(server, replicas, before.witness.sent if before else 0)
         count = 2 * len(ALL)
         self.writers = [ItemWriter(self, b"w%d" % i, ALL[(i + seed) % len(ALL)], seed * 1000 + i,
                                    before.writers[i] if before else None) for i in range(count)]
-        self.helpers = [self.witness] + ([Flusher(self, seed)] if flushes else [])
+        self.helpers = [self.witness] + [Flusher(self, seed)] * flushes + [Crowd(server), Crowd(server)] * has_crowd
 
     def __enter__(self):
         for helper in self.helpers:
@@ -270,6 +296,15 @@ class ItemLoad(Load):
         for helper in self.helpers:
             helper.join(30)
             assert is_failing or not helper.is_alive(), f"{helper} waits for an answer that does not come"
+
+    def note_answer(self):
+        """The sharpest moment for a kill: what has just been read is acknowledged, and nothing else has happened since."""
+        if next(self.answers) == self.kill_at:
+            os.kill(self.server.pid, signal.SIGKILL)
+
+    def wait_answers(self, count):
+        """Until so many requests have been acknowledged since the beginning."""
+        self.wait_acknowledged(count - self.acknowledged())
 
     def wait_broken(self):
         super().wait_broken()
@@ -293,7 +328,8 @@ class ItemLoad(Load):
         fresh = 1 + sum(step.command is not None for step in writer.open) + self.has_open_flush
         for at, state in enumerate(writer.possible_states(witness)):
             if are_same(state, found):
-                writer.items, writer.open, writer.tokens, writer.past = as_read(found), [], {}, []
+                writer.items, writer.open, writer.tokens = as_read(found), [], {}
+                writer.past = [(self.witness.sent, found)]  # the reading made winners
                 return max(0, at - fresh + 1)
         expected = writer.items
         wrong = {key: (expected.get(key), found.get(key)) for key in writer.keys
