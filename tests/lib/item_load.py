@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 
 from lib.engine_load import Load
-from lib.item_commands import EXISTS, NEVER, STORED, Item, are_same, execute
+from lib.item_commands import EXISTS, NEVER, STORED, Item, are_same, execute, is_same
 from lib.item_dialects import ALL, BARRIER, Meta
 from lib.waiting import wait_until
 from lib.wire import Closed
@@ -176,7 +176,7 @@ class Witness(threading.Thread):
     """Writes 1, 2, 3, … over RESP. With `replicas`, waits now and then until so many have confirmed all so far."""
 
     def __init__(self, server, replicas, sent):
-        super().__init__(daemon=True)
+        super().__init__(daemon=True, name="the witness")
         self.server = server
         self.replicas = replicas
         self.sent = sent
@@ -209,7 +209,7 @@ class Flusher(threading.Thread):
     """flush_all now and then, in the forms of all protocols, while every writer is between two turns."""
 
     def __init__(self, load, seed):
-        super().__init__(daemon=True)
+        super().__init__(daemon=True, name="the flusher")
         self.load = load
         self.random = random.Random(seed)
         self.flushes = 0
@@ -252,7 +252,7 @@ class Crowd(threading.Thread):
     there would be time for a kill, if the answer came first."""
 
     def __init__(self, server):
-        super().__init__(daemon=True)
+        super().__init__(daemon=True, name="the crowd")
         self.server = server
         self.is_told_to_end = False
 
@@ -295,7 +295,7 @@ class ItemLoad(Load):
         super().end(is_failing)
         for helper in self.helpers:
             helper.join(30)
-            assert is_failing or not helper.is_alive(), f"{helper} waits for an answer that does not come"
+            assert is_failing or not helper.is_alive(), f"{helper.name} waits for an answer that does not come"
 
     def note_answer(self):
         """The sharpest moment for a kill: what has just been read is acknowledged, and nothing else has happened since."""
@@ -312,30 +312,39 @@ class ItemLoad(Load):
             helper.is_told_to_end = True
         wait_until(lambda: not any(helper.is_alive() for helper in self.helpers), "the helpers to end")
 
-    def verify(self, may_lag=False, server=None):
+    def verify(self, may_lag=False, server=None, settles=True):
         """`server` (the load's own) holds what was acknowledged; with `may_lag`, what came before the last that it has of the
-        witness. Settles what became of the open steps. Returns how many acknowledged changes are gone."""
+        witness. What became of the open steps is settled then, unless another server has to be verified as well. Returns how
+        many acknowledged changes are gone."""
         server = server or self.server
         witness = self.witness.saved_on(server)
         least = self.witness.confirmed if may_lag else self.witness.acknowledged
         assert witness >= least, f"RESP's own write {least} is gone: {witness} is there"
-        lost = sum(self.verify_writer(writer, server, witness if may_lag else None) for writer in self.writers)
-        self.has_open_flush = False
+        lost = 0
+        for writer in self.writers:
+            found = read_items(server, writer.keys)
+            lost += self.count_lost(writer, found, witness if may_lag else None)
+            if settles:
+                writer.items, writer.open, writer.tokens = as_read(found), [], {}
+                writer.past = [(self.witness.sent, found)]  # the reading made winners
+        self.has_open_flush &= not settles
         return lost
 
-    def verify_writer(self, writer, server, witness):
-        found = read_items(server, writer.keys)
+    def count_lost(self, writer, found, witness):
         fresh = 1 + sum(step.command is not None for step in writer.open) + self.has_open_flush
         for at, state in enumerate(writer.possible_states(witness)):
             if are_same(state, found):
-                writer.items, writer.open, writer.tokens = as_read(found), [], {}
-                writer.past = [(self.witness.sent, found)]  # the reading made winners
                 return max(0, at - fresh + 1)
-        expected = writer.items
-        wrong = {key: (expected.get(key), found.get(key)) for key in writer.keys
-                 if not are_same({k: v for k, v in expected.items() if k == key}, {k: v for k, v in found.items() if k == key})}
+        wrong = {key: (writer.items.get(key), found.get(key)) for key in writer.keys
+                 if not is_same(writer.items.get(key), found.get(key))}
         raise AssertionError(f"acknowledged and found differ: {str(wrong)[:2000]}\n"
                              f"open were {[str(step.command)[:100] for step in writer.open]}")
+
+    def check_follower(self, server):
+        """A replica that has caught up behind `verify` has the same items."""
+        for writer in self.writers:
+            found = read_items(server, writer.keys)
+            assert are_same(writer.items, found), f"{server}: {writer.items} and {found} differ"
 
 
 def as_read(found):
