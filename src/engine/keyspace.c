@@ -111,6 +111,7 @@ static void announce(struct engine_keyspace *ks, int event_class, const char *ev
 /* Where nobody hears of a change it is only counted: save points, and INFO's rdb_changes_since_last_save, go by that. */
 #define REPLICATE(ks, ...) \
     (audience_is_absent(&(ks)->audience) ? api.ReplicateVerbatim((ks)->ctx) : api.Replicate((ks)->ctx, __VA_ARGS__))
+
 /* A string that is made longer gets twice the room that it needs, up to a mebibyte more; one that is made shorter keeps its
  * room unless more than half of it is free: then it gets what it needs. So where a string of another size is to have what it
  * needs, as it would have after SET, it is made shorter by more than half, or longer by one than it is to be. */
