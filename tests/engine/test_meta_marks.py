@@ -515,7 +515,10 @@ def test_over_maxmemory_what_would_make_an_item_is_refused(start):
         assert binary.ask(other, binary.count(binary.INCRQ, b"missing", 1, 5, 0))[0].status == 0x82
         assert binary.ask(other, binary.store(binary.SETQ, b"missing", b"5"))[0].status == 0x82
         assert not redis.exists("missing")
+        assert read(client, b"stale") == b"VA 3 f5 Z X: old"  # its reader could not store what he is sent for
+    redis.config_set("maxmemory", 0)
     check_items(server)
+    redis.config_set("maxmemory", 1)
     with server.connect() as client:
         assert ask(client, b"md plain") == b"HD" and read(client, b"plain") == b"EN"
 
