@@ -34,7 +34,7 @@ fuzz_targets := $(fuzz_sources:%.c=$(out)/%)
 
 build_packages := gcc make libc6-dev libxxhash-dev libssl-dev
 run_packages := redis-server
-test_packages := libsasl2-modules clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-pytest-xdist python3-redis \
+test_packages := libsasl2-modules clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-pytest-xdist python3-redis python3-xxhash python3-phpserialize \
 	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools openssl python3-cryptography
 # The client libraries and monitoring agents of Debian 12. scripts/fetch-clients gets the other libraries.
 client_packages := netbase libcache-memcached-perl libmemcached-dev php-cli php-memcached python3-django ruby ruby-dalli libcache-memcached-fast-perl \
@@ -69,12 +69,12 @@ run: ## build, then start Redis with the module in the foreground (RESP_PORT, ME
 	@scripts/run.sh
 
 test: client-packages ## install what is missing and run every test
-	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol engine engine-valkey clients readme asan tsan
+	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol engine engine-valkey clients adapters readme asan tsan
 
 test-clients: client-deps ## every client library, also those that `make test` leaves out
 	@scripts/run-tests clients-all
 
-test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, faults, upstream, cli, readme, asan, tsan
+test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, faults, upstream, cli, adapters, readme, asan, tsan
 	@scripts/run-tests $*
 
 lint: ## the checks of the tree itself

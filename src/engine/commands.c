@@ -118,15 +118,43 @@ static int reply_stored(RedisModuleCtx *ctx, const struct result *result)
     return api.ReplyWithNull(ctx);
 }
 
-/* DIGLOT.SET key value [FLAGS n] [CAS token] [EX seconds] → OK; null when the token does not hold any longer. */
+/* What an option that has no value asks for, when the item is to be stored at all; a plain set where it is no such option. */
+static enum request_op condition_of(struct span option)
+{
+    if (is_word(option, "NX")) return REQUEST_ADD;
+    return is_word(option, "XX") ? REQUEST_REPLACE : REQUEST_SET;
+}
+
+/* NULL, or what is wrong with the options. */
+static const char *parse_set(struct request *request, RedisModuleString **words, int count)
+{
+    enum request_op condition = REQUEST_SET;
+    for (int i = 0; i < count; i++) {
+        enum request_op found = condition_of(argument(words[i]));
+        if (found != REQUEST_SET && condition != REQUEST_SET) return "ERR syntax error";
+        if (found != REQUEST_SET) {
+            condition = found;
+            continue;
+        }
+        if (i + 1 == count) return "ERR syntax error";
+        const char *error = parse_set_option(request, argument(words[i]), argument(words[i + 1]));
+        if (error) return error;
+        i++;
+    }
+    if (condition == REQUEST_SET) return NULL;
+    if (request->op == REQUEST_CAS) return "ERR CAS goes neither with NX nor with XX";
+    request->op = condition;
+    return NULL;
+}
+
+/* DIGLOT.SET key value [FLAGS n] [CAS token | NX | XX] [EX seconds] → OK; null when the token does not hold any longer, or NX
+ * finds an item, or XX none. */
 static int diglot_set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    if (argc < 3 || argc % 2 == 0) return api.WrongArity(ctx);
+    if (argc < 3) return api.WrongArity(ctx);
     struct request request = {.op = REQUEST_SET, .key = argument(argv[1]), .value = argument(argv[2])};
-    for (int i = 3; i < argc; i += 2) {
-        const char *error = parse_set_option(&request, argument(argv[i]), argument(argv[i + 1]));
-        if (error) return api.ReplyWithError(ctx, error);
-    }
+    const char *error = parse_set(&request, argv + 3, argc - 3);
+    if (error) return api.ReplyWithError(ctx, error);
     struct result result = {0};
     execute(ctx, &request, &result, NULL);
     return reply_stored(ctx, &result);

@@ -202,3 +202,19 @@ def test_set_is_refused_where_set_is(start, start_engine):
     with pytest.raises(Exception, match="OOM|command not allowed"):
         redis.execute_command("DIGLOT.SET", "k", "new")
     assert diglot_get(redis, "k") == (b"v", 4)
+
+
+def test_set_of_what_is_new_or_there(start_engine):
+    server = start_engine()
+    call = server.resp().execute_command
+    assert call("DIGLOT.SET", "k", "old", "XX") is None and call("DIGLOT.GET", "k") is None
+    assert call("DIGLOT.SET", "k", "old", "NX", "FLAGS", 5) == b"OK"
+    assert call("DIGLOT.SET", "k", "new", "FLAGS", 6, "nx") is None
+    assert call("DIGLOT.GET", "k")[:2] == [b"old", 5]
+    assert call("DIGLOT.SET", "k", "new", "xx", "EX", 100) == b"OK"
+    assert call("DIGLOT.GET", "k")[:2] == [b"new", 0] and 0 < server.resp().ttl("k") <= 100
+    for words in (["NX", "CAS", 1], ["CAS", 1, "XX"]):
+        with pytest.raises(ResponseError, match="CAS goes neither"):
+            call("DIGLOT.SET", "k", "v", *words)
+    with pytest.raises(ResponseError, match="syntax error"):
+        call("DIGLOT.SET", "k", "v", "NX", "XX")
