@@ -142,7 +142,7 @@ static void look_ahead(struct executor *executor, const struct batch *batch)
         struct span name = command_full_key(executor->command, request->key);
         uint64_t hash = hash_key(name);
         if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, hash, use_of(request), request)) break;
-        version_prefetch(executor->command->versions, hash);
+        if (request->op != REQUEST_GET) version_prefetch(executor->command->versions, hash);
     }
     engine_keyspace_open_ahead(keyspace, executor->command->db);
 }
