@@ -6,6 +6,7 @@
 
 struct identity *identity_new(struct span name)
 {
+    CHECK(name.size <= SIZE_MAX - sizeof(struct identity));
     struct identity *identity = check_calloc(1, sizeof *identity + name.size);
     atomic_init(&identity->references, 1);
     identity->name_size = name.size;
