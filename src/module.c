@@ -214,6 +214,8 @@ static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
         return refuse(ctx, "cannot make an event descriptor: raise the limit of open files (ulimit -n)");
     engine->executor.access = &engine->access;
     engine->executor.login = &engine->login;
+    engine->executor.calm = &engine->calm;
+    calm_init(&engine->calm);
     return true;
 }
 

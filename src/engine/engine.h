@@ -4,6 +4,7 @@
 #define DIGLOT_ENGINE_ENGINE_H
 
 #include "engine/access.h"
+#include "engine/calm.h"
 #include "config/tls_settings.h"
 #include "engine/executor.h"
 #include "engine/login.h"
@@ -18,6 +19,7 @@ struct engine {
     struct flag_ledger *ledger;
     struct command_context command; /* of the memcached door */
     struct access access;
+    struct calm calm;
     struct login login;
     struct executor executor;
     struct counter_board *board;

@@ -149,6 +149,7 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     if (subevent == API_LOOP_BEFORE_SLEEP) {
         if (!engine->hears_keys && !engine->is_loading) hear_keys(engine, ctx);
         engine->on_turn(engine->owner);
+        calm_note_loop(&engine->calm);
         access_begin_turn(&engine->access, ctx);
         usage_notes_follow_option(engine);
         executor_turn(&engine->executor, ctx);
@@ -201,6 +202,7 @@ static void on_loading(RedisModuleCtx *ctx, struct api_event event, uint64_t sub
     struct engine *engine = engine_instance();
     if (!engine) return;
     engine->is_loading = subevent != API_LOADING_ENDED && subevent != API_LOADING_FAILED;
+    calm_note_event(&engine->calm);
     note_dataset_replaced(engine);
 }
 
@@ -217,6 +219,7 @@ static void on_role(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     (void)ctx, (void)event, (void)data;
     struct engine *engine = engine_instance();
     if (!engine) return;
+    calm_note_event(&engine->calm);
     engine->is_primary = subevent == API_ROLE_NOW_PRIMARY;
     engine->command.flush_at_ms = 0; /* it was asked of the old role */
     note_all_changed(engine);
@@ -235,7 +238,9 @@ static void on_modules(RedisModuleCtx *ctx, struct api_event event, uint64_t sub
 {
     (void)ctx, (void)event, (void)subevent, (void)data;
     struct engine *engine = engine_instance();
-    if (engine) engine->keyspace.has_met_modules = false;
+    if (!engine) return;
+    calm_note_event(&engine->calm);
+    engine->keyspace.has_met_modules = false;
 }
 
 static bool is_tls_option(const char *name)
@@ -262,6 +267,7 @@ static void on_cron(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     (void)ctx, (void)event, (void)subevent, (void)data;
     struct engine *engine = engine_instance();
     if (!engine) return;
+    calm_note_cron(&engine->calm);
     uint64_t now_us = clock_monotonic_us();
     access_note_time(&engine->access, now_us);
     executor_note_time(&engine->executor, now_us);

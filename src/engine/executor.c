@@ -324,8 +324,10 @@ static void prepare(struct executor *executor, RedisModuleCtx *ctx)
 {
     struct gate *gate = &executor->gate;
     executor->has_dumped = false;
-    gate_begin_turn(gate, ctx);
-    audience_begin_turn(&executor->keyspace->audience, ctx, gate->flags);
+    struct audience *audience = &executor->keyspace->audience;
+    int flags = api.GetContextFlags(ctx);
+    audience_begin_turn(audience, executor->calm, ctx, flags);
+    gate_begin_turn(gate, executor->calm, ctx, flags, audience->state == AUDIENCE_ABSENT);
     executor->command->now_ms = clock_wall_ms();
     flag_ledger_set_role(executor->command->ledger, gate_is_primary(gate), gate_lets_maintenance_write(gate));
     flag_ledger_settle(executor->command->ledger);

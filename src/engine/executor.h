@@ -27,6 +27,7 @@ struct executor {
     struct command_context *command;
     struct access *access;
     struct login *login;
+    const struct calm *calm;
     struct gate gate;
     struct batch_list ready;
     struct batch_list parked;    /* their next message cannot be executed yet */
@@ -43,8 +44,8 @@ struct executor {
     void *collect_context;
 };
 
-/* The caller sets `access` and `login` behind this. `has_threads`: batches come from other threads, which must wake the engine's loop. False with errno when the kernel
- * refuses a descriptor. */
+/* The caller sets `access`, `login` and `calm` behind this. `has_threads`: batches come from other threads, which must wake the
+ * engine's loop. False with errno when the kernel refuses a descriptor. */
 MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
                             bool has_threads);
 /* Forgets the batches that it holds; they are their connections'. */

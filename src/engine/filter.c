@@ -9,6 +9,7 @@ static void on_command(RedisModuleCommandFilterCtx *filter)
     int count = api.CommandFilterArgsCount(filter);
     if (!engine || count < 1) return;
     struct span name = words_argument(filter, 0);
+    if (!engine->keyspace.ctx) calm_note_command(&engine->calm, name); /* else it is a question of our own */
     access_note_command(&engine->access, filter, name, count);
     pauses_note_command(&engine->executor.gate.pauses, filter, name, count);
     relocations_note_command(engine, filter, name, count);

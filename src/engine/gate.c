@@ -32,11 +32,20 @@ static float memory_ratio(const struct gate *gate)
     return gate->flags & API_CONTEXT_MAXMEMORY ? api.GetUsedMemoryRatio() : 0.0f;
 }
 
-void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx)
+/* Only what the cron finds, a failed save, can then make the engine refuse them. */
+static bool still_takes_writes(const struct gate *gate)
+{
+    return gate->writes.is_known && gate->writes.verdict == GATE_OPEN && gate_is_primary(gate) &&
+           calm_holds_until_cron(gate->calm, gate->writes_since) && !api.AvoidReplicaTraffic();
+}
+
+void gate_begin_turn(struct gate *gate, const struct calm *calm, RedisModuleCtx *ctx, int context_flags, bool is_alone)
 {
     gate->ctx = ctx;
-    gate->flags = api.GetContextFlags(ctx);
-    gate->reads = gate->writes = gate->growth = (struct gate_answer){0};
+    gate->calm = calm;
+    gate->flags = context_flags;
+    gate->reads = gate->growth = (struct gate_answer){0};
+    if (!is_alone || !still_takes_writes(gate)) gate->writes = (struct gate_answer){0};
 }
 
 void gate_end_turn(struct gate *gate)
@@ -78,6 +87,7 @@ static void check_reads(struct gate *gate)
 static void check_writes(struct gate *gate)
 {
     struct gate_answer *writes = &gate->writes;
+    gate->writes_since = calm_mark_now(gate->calm);
     if (!gate_is_primary(gate))
         *writes = (struct gate_answer){.verdict = GATE_REFUSE, .status = RESULT_REFUSED, .reason = refusals[0].reason};
     else if (api.AvoidReplicaTraffic())

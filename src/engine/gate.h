@@ -1,10 +1,12 @@
 /* The gate: what a direct write must ask before it touches the keyspace, because the engine does not ask for it. Law 3: a
  * memcached request is taken, refused or kept waiting exactly where the same request over RESP would be. What holds is found
- * out once per turn, when the first request of its kind comes. Main thread only. */
+ * out once per turn, when the first request of its kind comes; where there are no replicas and no append-only file, that writes
+ * are taken holds until something happens that may change it (engine/calm.h). Main thread only. */
 #ifndef DIGLOT_ENGINE_GATE_H
 #define DIGLOT_ENGINE_GATE_H
 
 #include "engine/api.h"
+#include "engine/calm.h"
 #include "engine/pauses.h"
 #include "engine/reclaimer.h"
 #include "wire/message.h"
@@ -15,7 +17,7 @@ enum gate_verdict {
     GATE_REFUSE, /* the result says why */
 };
 
-/* What was found for one kind of requests, for the present turn. */
+/* What was found for one kind of requests, for the present turn, and some of it for later ones. */
 struct gate_answer {
     bool is_known;
     enum gate_verdict verdict;
@@ -27,18 +29,21 @@ struct gate {
     struct reclaimer reclaimer;
     struct pauses pauses;
     RedisModuleCtx *ctx;
+    const struct calm *calm;
     int flags; /* of the context, this turn */
     struct gate_answer reads;  /* whether the server answers reads */
     struct gate_answer writes; /* whether it takes writes … */
     struct gate_answer growth; /* … and such that need memory */
+    struct calm_mark writes_since; /* when that was found out */
     float ceiling;             /* how far memory may go in this turn, while growth is open (reclaimer.h) */
 };
 
 void gate_init(struct gate *gate);
 void gate_deinit(struct gate *gate);
 
-/* A turn begins: what was known is asked anew when it is needed. */
-void gate_begin_turn(struct gate *gate, RedisModuleCtx *ctx);
+/* A turn begins: what was known is asked anew when it is needed. `context_flags`: of ctx; `is_alone`: there is neither a
+ * replica nor an append-only file. */
+void gate_begin_turn(struct gate *gate, const struct calm *calm, RedisModuleCtx *ctx, int context_flags, bool is_alone);
 
 /* The turn ends: has the engine evict for what its writes have taken above the limit. */
 void gate_end_turn(struct gate *gate);
