@@ -281,7 +281,8 @@ static bool make_workers(struct diglot *diglot, int descriptor_floor)
 static bool set_up_workers(struct diglot *diglot, RedisModuleCtx *ctx)
 {
     size_t connections = (size_t)option_get(&diglot->options, maxconns);
-    if (make_workers(diglot, descriptors_reserve(ctx, connections))) return true;
+    diglot->engine.descriptor_floor = descriptors_reserve(ctx, connections);
+    if (make_workers(diglot, diglot->engine.descriptor_floor)) return true;
     return refuse(ctx, "cannot make an epoll descriptor: raise the limit of open files (ulimit -n)");
 }
 

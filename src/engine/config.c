@@ -1,6 +1,7 @@
 #include "engine/config.h"
 
 #include "base/check.h"
+#include "engine/descriptors.h"
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -104,8 +105,20 @@ static int apply_tls(RedisModuleCtx *not_for_calls, void *user_data, RedisModule
     return API_ERR;
 }
 
+static int apply_maxconns(RedisModuleCtx *not_for_calls, void *user_data, RedisModuleString **error)
+{
+    (void)not_for_calls, (void)user_data;
+    static const char sentence[] = "the limit of open files is too low for that many connections: raise it (ulimit -n)";
+    const struct engine *engine = engine_instance();
+    if (!engine || engine->descriptor_floor == 0) return API_OK;
+    if (descriptors_raise(engine->descriptor_floor, (size_t)option_get(engine->options, maxconns))) return API_OK;
+    *error = api.CreateString(NULL, sentence, sizeof sentence - 1);
+    return API_ERR;
+}
+
 static api_apply *apply_of(const char *name)
 {
+    if (strcmp(name, "maxconns") == 0) return apply_maxconns;
     return strncmp(name, "tls-", 4) == 0 ? apply_tls : NULL;
 }
 
@@ -119,7 +132,7 @@ static bool register_numbers(RedisModuleCtx *ctx, struct options *options)
     bool is_ok = true;
 #define NUMBER(field, name, value, least, most, is_live, is_memory, description)                                  \
     is_ok &= api.RegisterNumericConfig(ctx, name, value, flags_of(is_live, is_memory), least, most, get_number,   \
-                                       set_number, NULL, (void *)&options->field) == API_OK;
+                                       set_number, apply_of(name), (void *)&options->field) == API_OK;
 #define BOOLEAN(field, name, value, is_live, description)                                                         \
     is_ok &= api.RegisterBoolConfig(ctx, name, value, flags_of(is_live, false), get_boolean, set_boolean, NULL,   \
                                     (void *)&options->field) == API_OK;

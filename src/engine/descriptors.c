@@ -33,6 +33,11 @@ static bool raise_limit(rlim_t wanted)
     return limit.rlim_cur >= wanted;
 }
 
+bool descriptors_raise(int floor, size_t connections)
+{
+    return raise_limit((rlim_t)floor + connections + OWN_RESERVE);
+}
+
 int descriptors_reserve(RedisModuleCtx *ctx, size_t connections)
 {
     size_t floor = read_maxclients(ctx) + ENGINE_RESERVE;

@@ -10,4 +10,8 @@
  * raised, with a log line where it may not. Returns the first number behind the engine's. */
 int descriptors_reserve(RedisModuleCtx *ctx, size_t connections);
 
+/* The same for another number of connections, behind the `floor` that descriptors_reserve has told. False when the limit may
+ * not be raised so far. */
+MUST_USE bool descriptors_raise(int floor, size_t connections);
+
 #endif

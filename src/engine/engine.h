@@ -39,7 +39,8 @@ struct engine {
      * with one sentence in `error`, and what was in force stays. */
     bool (*reload_tls)(void *owner, char error[TLS_ERROR_SIZE]);
     void *owner;
-    RedisModuleCtx *ctx; /* for callbacks that get none */
+    int descriptor_floor; /* connections have descriptors from this number on (descriptors.h); 0: it is not known yet */
+    RedisModuleCtx *ctx;  /* for callbacks that get none */
 };
 
 /* The engine of this process, NULL before it is set. */

@@ -67,14 +67,24 @@ static void set_tcp_options(int descriptor)
     (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
-/* Moves a connection out of the numbers that somebody else needs; where there is no room it stays. */
+/* Moves a connection out of the numbers that somebody else needs. -1: all behind them are taken. It stays where the process
+ * may have none behind them at all. */
 static int lift_descriptor(const struct acceptor *acceptor, int descriptor)
 {
     int lifted = acceptor->shared->descriptor_floor;
     if (descriptor >= lifted) return descriptor;
     lifted = fcntl(descriptor, F_DUPFD_CLOEXEC, lifted);
-    if (lifted < 0) return descriptor;
+    if (lifted < 0) return errno == EINVAL ? descriptor : -1;
     (void)close(descriptor);
+    return lifted;
+}
+
+/* The number that the connection is served under; -1: there is no room for it. */
+static int find_room(const struct acceptor *acceptor, int descriptor)
+{
+    if (!take_place(acceptor->shared)) return -1;
+    int lifted = lift_descriptor(acceptor, descriptor);
+    if (lifted < 0) atomic_fetch_sub_explicit(&acceptor->shared->connections, 1, memory_order_relaxed);
     return lifted;
 }
 
@@ -113,14 +123,15 @@ static bool accept_connection(struct acceptor *acceptor)
         }
         return is_passing(errno);
     }
-    if (!take_place(acceptor->shared)) {
+    int lifted = find_room(acceptor, descriptor);
+    if (lifted < 0) {
         refuse_connection(acceptor, descriptor);
         return true;
     }
     char address[CLIENT_ADDRESS_SIZE];
     name_peer(acceptor, &peer, length, address);
-    set_tcp_options(descriptor);
-    deal_out(acceptor, lift_descriptor(acceptor, descriptor), address);
+    set_tcp_options(lifted);
+    deal_out(acceptor, lifted, address);
     return true;
 }
 

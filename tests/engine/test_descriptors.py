@@ -1,4 +1,6 @@
 """Memcached connections must not take the file descriptors that the engine's event loop keeps for Redis clients."""
+import resource
+
 import pytest
 
 from lib.kernel import children_of, holds_listener
@@ -20,6 +22,28 @@ def test_many_memcached_connections_leave_room_for_redis_clients(start, io_threa
     finally:
         for client in clients:
             client.close()
+
+
+def test_a_raised_maxconns_raises_the_limit_of_open_files(start):
+    server = start(maxconns=100, config={"maxclients": 50})
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (500, hard))
+    server.resp().config_set("diglot.maxconns", 1000)
+    soft, _ = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    assert soft >= 50 + 1000
+
+
+@pytest.mark.parametrize("io_threads", [0, 4])
+def test_without_descriptors_left_memcached_connections_are_refused_and_redis_clients_are_not(start, io_threads):
+    server = start(io_threads=io_threads, maxconns=1000, config={"maxclients": 50})
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (300, 300))
+    clients = [server.connect() for _ in range(400)]
+    refused = [client for client in clients[350:] if client.read_line() == b"ERROR Too many open connections"]
+    assert len(refused) == 50
+    assert server.resp().ping()
+    assert clients[0].ask(b"version").startswith(b"VERSION ")
+    for client in clients:
+        client.close()
 
 
 def test_a_killed_servers_snapshot_child_does_not_hold_the_doors(start_as, authority):
