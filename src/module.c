@@ -216,6 +216,7 @@ static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
     engine->executor.login = &engine->login;
     engine->executor.calm = &engine->calm;
     calm_init(&engine->calm);
+    engine->executor.lent = &diglot->shared.lent;
     return true;
 }
 
@@ -266,6 +267,7 @@ static bool make_workers(struct diglot *diglot, int descriptor_floor)
         .watch = &diglot->watch,
         .executor = &diglot->engine.executor.inbox,
         .doorkeeper = &diglot->engine.access.keeper,
+        .worker_count = diglot->worker_count,
         .descriptor_floor = descriptor_floor,
     };
     diglot->workers = check_calloc(diglot->worker_count, sizeof *diglot->workers);

@@ -14,6 +14,7 @@ struct batch *batch_new(void)
     batch->owner = NULL;
     batch->descriptor = -1;
     batch->granted = NULL;
+    batch->lent = 0;
     buffer_init(&batch->values);
     batch_reset(batch);
     return batch;
@@ -37,6 +38,7 @@ void batch_reset(struct batch *batch)
     batch->executed = 0;
     batch->encoded = 0;
     batch->is_local = false;
+    batch->lent = 0;
     batch->identity = NULL;
     batch->peer = NULL;
     identity_release(&batch->granted);

@@ -16,6 +16,8 @@
 #define BATCH_CAPACITY 128
 /* Bytes of values after which a batch is given back before its end; the last value may go beyond. */
 #define BATCH_REPLY_LIMIT (256 * 1024)
+/* Batches that do not hold more are not counted among the lent. */
+#define BATCH_LENT_LEAST (64 * 1024)
 
 struct message {
     struct request request;
@@ -36,6 +38,7 @@ struct batch {
     /* A login succeeded: who the client is from here on, with a reference that the session takes over. A login is the last
      * message of its batch. */
     struct identity *granted;
+    size_t lent;          /* bytes of values that the executor has sent home and that nobody has looked at yet; 0 if few */
     struct buffer values; /* the bytes of values, referred to by the results' value_offset */
     struct message messages[BATCH_CAPACITY];
     struct extras extras[BATCH_CAPACITY]; /* room for those of each message; its pages are untouched by classic requests */

@@ -20,6 +20,8 @@
     NUMBER(idle_timeout, "idle-timeout", 0, 0, 86400, true, false, "seconds after which a silent connection is closed; 0 never") \
     NUMBER(write_timeout, "write-timeout", 60, 1, 86400, true, false,                                                     \
            "seconds after which a client that does not read its replies is dropped")                                      \
+    NUMBER(maxmemory_clients, "maxmemory-clients", 512 * 1024 * 1024, 0, 1099511627776, true, true,                   \
+           "bytes that memcached connections may hold together; beyond, the longest waiting are dropped; 0 no bound")    \
     NUMBER(tls_port, "tls-port", 0, 0, 65535, false, false,                                                               \
            "TCP port of the memcached door with TLS, on the addresses of diglot.bind; 0 closes it")
 

@@ -8,6 +8,8 @@
 #define MESSAGES_BETWEEN_LOOKS 32
 /* Moving so many bytes of a value takes about as long as a message without. */
 #define BYTES_LIKE_A_MESSAGE 4096
+/* Bytes of values that workers have not looked at yet. With more, nothing is executed: they would pile up in between. */
+#define LENT_MOST ((size_t)32 * 1024 * 1024)
 /* Waiting logins are not looked at more often. */
 #define LOGINS_INTERVAL_US 10000u
 /* How often some of the ledgers are used. */
@@ -242,9 +244,18 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
     return PROGRESS_DONE;
 }
 
-static void send_home(struct batch *batch)
+static void send_home(struct executor *executor, struct batch *batch)
 {
+    if (batch->values.capacity > BATCH_LENT_LEAST) {
+        batch->lent = batch->values.capacity;
+        atomic_fetch_add_explicit(executor->lent, batch->lent, memory_order_relaxed);
+    }
     mailbox_post(batch->home, &batch->mail);
+}
+
+static bool has_lent_too_much(const struct executor *executor)
+{
+    return atomic_load_explicit(executor->lent, memory_order_relaxed) > LENT_MOST;
 }
 
 /* A reply may leave at once when everything that it can have seen is in the append-only file, or there is none. */
@@ -267,7 +278,7 @@ static void receive(struct executor *executor)
 static bool execute_ready(struct executor *executor, struct budget *budget)
 {
     while (executor->ready.first) {
-        if (budget->is_spent) return false;
+        if (budget->is_spent || has_lent_too_much(executor)) return false;
         struct batch *batch = executor->ready.first;
         enum progress progress = execute_batch(executor, batch, budget);
         read_ahead_close(&executor->keyspace->ahead); /* the batch may end before its reads */
@@ -280,7 +291,7 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
         else if (must_wait_for_flush(executor))
             list_append(&executor->unflushed, batch);
         else
-            send_home(batch);
+            send_home(executor, batch);
     }
     return true;
 }
@@ -388,6 +399,6 @@ void executor_release(struct executor *executor)
     executor->flushed_version = executor->command->versions->last;
     if (!executor->unflushed.first) return;
     for (struct batch *batch = list_take(&executor->unflushed); batch; batch = list_take(&executor->unflushed))
-        send_home(batch);
+        send_home(executor, batch);
     collect(executor);
 }

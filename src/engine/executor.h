@@ -33,6 +33,7 @@ struct executor {
     struct batch_list parked;    /* their next message cannot be executed yet */
     struct batch_list logins;    /* their next message is a login that has to wait, */
     uint64_t logins_due_us;      /* until then, monotonic */
+    atomic_size_t *lent;         /* bytes of values on their way home: the workers' count */
     struct batch_list unflushed; /* executed, but the append-only file is not written yet */
     bool has_unflushed_writes;
     bool must_retain;     /* some ledgers are to be used, so that they are not evicted, */
@@ -44,7 +45,7 @@ struct executor {
     void *collect_context;
 };
 
-/* The caller sets `access`, `login` and `calm` behind this. `has_threads`: batches come from other threads, which must wake the
+/* The caller sets `access`, `login`, `calm` and `lent` behind this. `has_threads`: batches come from other threads, which must wake the
  * engine's loop. False with errno when the kernel refuses a descriptor. */
 MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
                             bool has_threads);

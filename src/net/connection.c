@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include "net/memory.h"
 #include "observe/watch_lines.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ struct connection *connection_new(int descriptor, const char *address, const cha
     buffer_init(&connection->output);
     ring_init(&connection->link);
     ring_init(&connection->ready);
+    ring_init(&connection->holders);
     return connection;
 }
 
@@ -146,6 +148,7 @@ void connection_close(struct connection *connection)
     tell_watchers(connection, connection->end != NULL ? connection->end : "normal");
     set_stalled(connection, false);
     ring_remove(&connection->ready);
+    memory_forget(connection);
     ring_remove(&connection->link);
     ring_append(connection->is_away ? &set->orphaned : &set->dead, &connection->link);
     client_list_remove(set->shared->clients, &connection->client);
@@ -163,6 +166,7 @@ void connection_free(struct connection *connection)
     struct pool *pool = &connection->set->pool;
     ring_remove(&connection->link);
     session_deinit(&connection->session, &connection->input);
+    memory_settle_loan(connection);
     pool_reclaim_batch(pool, &connection->batch);
     pool_reclaim_buffer(pool, &connection->input);
     pool_reclaim_buffer(pool, &connection->output);
@@ -220,6 +224,7 @@ static void count_read(struct connection *connection, size_t size, size_t room)
 {
     struct connection_set *set = connection->set;
     set->turn_bytes += size;
+    connection->has_moved = true;
     connection->input.end += size;
     connection->needs_input = false;
     connection->active_us = set->now_us;
@@ -313,6 +318,7 @@ static void count_written(struct connection *connection, size_t size)
     buffer_consume(&connection->output, size);
     connection->wrote_us = connection->set->now_us;
     connection->set->turn_bytes += size;
+    connection->has_moved |= size > 0;
     counter_add(connection->set->counters, COUNTER_BYTES_WRITTEN, size);
 }
 
@@ -343,6 +349,7 @@ static enum step take_step(struct connection *connection)
         return STEP_WAIT;
     }
     encode_replies(connection);
+    memory_settle_loan(connection);
     if (!write_output(connection)) {
         connection->end = "error";
         return STEP_CLOSE;
@@ -351,7 +358,7 @@ static enum step take_step(struct connection *connection)
     if (pending > 0 && connection->is_writable) {
         return STEP_NEXT;
     }
-    if (pending >= OUTPUT_LIMIT) {
+    if (pending >= OUTPUT_LIMIT || (pending > 0 && memory_is_short(connection->set))) {
         return STEP_WAIT;
     }
     const struct batch *batch = connection->batch;
@@ -371,10 +378,17 @@ static enum step take_step(struct connection *connection)
 static void release_memory(struct connection *connection)
 {
     struct pool *pool = &connection->set->pool;
+    struct batch *batch = connection->batch;
     if (buffer_size(&connection->output) == 0) {
         pool_reclaim_buffer(pool, &connection->output);
     }
-    if (connection->is_away || !connection->needs_input) {
+    if (connection->is_away) {
+        return;
+    }
+    if (batch != NULL && batch->encoded == batch->executed) {
+        buffer_reset(&batch->values, 0); /* they are in the output */
+    }
+    if (!connection->needs_input) {
         return;
     }
     pool_reclaim_batch(pool, &connection->batch);
@@ -403,6 +417,8 @@ void connection_advance(struct connection *connection)
     } else {
         release_memory(connection);
     }
+    memory_account(connection, connection->has_moved);
+    connection->has_moved = false;
 }
 
 void connection_take_back(struct connection *connection)

@@ -30,6 +30,8 @@ struct connection_set {
     struct ring dead;     /* closed, freed at the end of the turn: events in hand may still point to them */
     size_t stalled_count; /* how many wait for their client to read */
     size_t turn_bytes;    /* read and written in this turn */
+    struct ring holders;  /* those that hold memory while they wait for their client, the longest first (net/memory.h) */
+    size_t held;          /* bytes that all connections hold */
     uint64_t now_us;      /* monotonic, read once per turn */
     int64_t now_wall_ms;
 };
@@ -40,6 +42,9 @@ struct connection {
     struct connection_set *set;
     struct ring link;  /* in open, orphaned or dead */
     struct ring ready; /* in the ready ring */
+    struct ring holders; /* in the ring of holders */
+    size_t held;         /* bytes, as last accounted for */
+    bool has_moved;      /* bytes have come or gone since then */
     struct client_entry client;
     int descriptor;     /* -1 once closed */
     struct ssl_st *tls; /* NULL: the bytes travel in the clear */

@@ -125,6 +125,7 @@ static void init_set(struct connection_set *set, struct worker_shared *shared, s
     pool_init(&set->pool);
     ring_init(&set->open);
     ring_init(&set->ready);
+    ring_init(&set->holders);
     ring_init(&set->orphaned);
     ring_init(&set->dead);
 }

@@ -23,6 +23,8 @@ struct worker_shared {
     struct mailbox *executor; /* where batches go to be executed */
     atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
     atomic_uint threads;       /* started so far, for their names */
+    size_t worker_count;       /* 0: one */
+    atomic_size_t lent;        /* bytes of values on their way home from the executor, which waits when they are many */
     int descriptor_floor;      /* connections get descriptors from this number on, where there are any; 0: any number */
 };
 

@@ -14,6 +14,8 @@
     COUNTER(TOTAL_CONNECTIONS, "total_connections", false, "memcached connections accepted")                              \
     COUNTER(REJECTED_CONNECTIONS, "rejected_connections", false, "connections refused because of maxconns")               \
     COUNTER(SLOW_CONNECTIONS, "slow_connections", false, "connections dropped because they did not read their replies")   \
+    COUNTER(MEMORY_KICKS, "memory_kicks", false, "connections dropped because together they held more than maxmemory-clients") \
+    COUNTER(CLIENT_BYTES, "client_bytes", true, "bytes that memcached connections hold for requests and replies")         \
     COUNTER(IDLE_KICKS, "idle_kicks", false, "connections closed by idle-timeout")                                        \
     COUNTER(TLS_HANDSHAKE_ERRORS, "tls_handshake_errors", false, "TLS handshakes that failed or took too long")  \
     COUNTER(CMD_GET, "cmd_get", false, "keys asked for by get and gets")                                                  \

@@ -159,6 +159,8 @@ static const struct line lines[] = {
     COUNTED(REJECTED_CONNECTIONS),
     NUMBER("connection_structures", connection_structures),
     COUNTED(SLOW_CONNECTIONS),
+    COUNTED(MEMORY_KICKS),
+    COUNTED(CLIENT_BYTES),
     COUNTED(CMD_GET),
     COUNTED(CMD_SET),
     COUNTED(CMD_FLUSH),
