@@ -7,6 +7,7 @@
 #include "engine/config.h"
 #include "engine/descriptors.h"
 #include "engine/engine.h"
+#include "engine/engine_options.h"
 #include "net/handshaker.h"
 #include "net/listener.h"
 #include "net/tls_context.h"
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 #define MODULE_VERSION 1
+/* The engine's default of tcp-keepalive. */
+#define KEEPALIVE_S 300
 
 struct diglot {
     RedisModuleCtx *ctx; /* for calls outside of events and commands */
@@ -259,7 +262,7 @@ static bool listen_in_clear(struct diglot *diglot, const struct listener *listen
     return worker_listen(diglot->workers[0], listener->descriptor, listener->address, diglot->workers, diglot->worker_count);
 }
 
-static bool make_workers(struct diglot *diglot, int descriptor_floor)
+static bool make_workers(struct diglot *diglot, RedisModuleCtx *ctx, int descriptor_floor)
 {
     diglot->shared = (struct worker_shared){
         .options = &diglot->options,
@@ -268,6 +271,7 @@ static bool make_workers(struct diglot *diglot, int descriptor_floor)
         .executor = &diglot->engine.executor.inbox,
         .doorkeeper = &diglot->engine.access.keeper,
         .worker_count = diglot->worker_count,
+        .keepalive_s = engine_option_number(ctx, "tcp-keepalive", KEEPALIVE_S),
         .descriptor_floor = descriptor_floor,
     };
     diglot->workers = check_calloc(diglot->worker_count, sizeof *diglot->workers);
@@ -284,7 +288,7 @@ static bool set_up_workers(struct diglot *diglot, RedisModuleCtx *ctx)
 {
     size_t connections = (size_t)option_get(&diglot->options, maxconns);
     diglot->engine.descriptor_floor = descriptors_reserve(ctx, connections);
-    if (make_workers(diglot, diglot->engine.descriptor_floor)) return true;
+    if (make_workers(diglot, ctx, diglot->engine.descriptor_floor)) return true;
     return refuse(ctx, "cannot make an epoll descriptor: raise the limit of open files (ulimit -n)");
 }
 

@@ -1,6 +1,6 @@
 #include "engine/descriptors.h"
 
-#include "base/number.h"
+#include "engine/engine_options.h"
 
 #include <sys/resource.h>
 
@@ -8,18 +8,6 @@
 /* What the engine adds to maxclients for the size of its loop; and what we need besides connections. */
 #define ENGINE_RESERVE 128
 #define OWN_RESERVE 128
-
-static size_t read_maxclients(RedisModuleCtx *ctx)
-{
-    uint32_t maxclients = MAXCLIENTS_DEFAULT;
-    RedisModuleCallReply *reply = api.Call(ctx, "CONFIG", "cc", "GET", "maxclients");
-    RedisModuleCallReply *element = reply ? api.CallReplyArrayElement(reply, 1) : NULL;
-    size_t size = 0;
-    const char *text = element ? api.CallReplyStringPtr(element, &size) : NULL;
-    if (text) (void)number_parse_u32(span_of(text, size), &maxclients);
-    if (reply) api.FreeCallReply(reply);
-    return maxclients;
-}
 
 static bool raise_limit(rlim_t wanted)
 {
@@ -40,7 +28,7 @@ bool descriptors_raise(int floor, size_t connections)
 
 int descriptors_reserve(RedisModuleCtx *ctx, size_t connections)
 {
-    size_t floor = read_maxclients(ctx) + ENGINE_RESERVE;
+    size_t floor = engine_option_number(ctx, "maxclients", MAXCLIENTS_DEFAULT) + ENGINE_RESERVE;
     if (!raise_limit(floor + connections + OWN_RESERVE))
         api.Log(ctx, "warning",
                 "the limit of open files is too low for maxclients and diglot.maxconns together: raise it (ulimit -n) to %zu",

@@ -59,12 +59,22 @@ static bool take_place(struct worker_shared *shared)
     return false;
 }
 
-/* They serve TCP; a unix socket refuses them, which does no harm. */
-static void set_tcp_options(int descriptor)
+/* A client that has vanished without a word would be waited for for hours. The times are those of Redis. */
+static void set_keepalive(int descriptor, uint32_t seconds)
+{
+    const int on = 1, idle = (int)seconds, interval = idle / 3 > 0 ? idle / 3 : 1, probes = 3;
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    if (seconds == 0) return;
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
+static void set_tcp_options(int descriptor, uint32_t keepalive_s)
 {
     const int on = 1;
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    set_keepalive(descriptor, keepalive_s);
 }
 
 /* Moves a connection out of the numbers that somebody else needs. -1: all behind them are taken. It stays where the process
@@ -130,7 +140,7 @@ static bool accept_connection(struct acceptor *acceptor)
     }
     char address[CLIENT_ADDRESS_SIZE];
     name_peer(acceptor, &peer, length, address);
-    set_tcp_options(lifted);
+    if (peer.ss_family != AF_UNIX) set_tcp_options(lifted, acceptor->shared->keepalive_s);
     deal_out(acceptor, lifted, address);
     return true;
 }

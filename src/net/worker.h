@@ -25,6 +25,7 @@ struct worker_shared {
     atomic_uint threads;       /* started so far, for their names */
     size_t worker_count;       /* 0: one */
     atomic_size_t lent;        /* bytes of values on their way home from the executor, which waits when they are many */
+    uint32_t keepalive_s;      /* silence after which the kernel asks whether a client is still there; 0: as the kernel is set */
     int descriptor_floor;      /* connections get descriptors from this number on, where there are any; 0: any number */
 };
 

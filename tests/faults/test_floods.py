@@ -4,14 +4,20 @@ and given back.
 DIGLOT_FLOOD_CONNECTIONS is how many connections a flood has.
 """
 import os
+import random
+import resource
+import socket
+import struct
 import threading
 
 import pytest
 
+from lib.campaign import dial_tcp
 from lib.servers import MIB, MemoryWatch
-from lib.waiting import wait_until
+from lib.waiting import PATIENCE, wait_until
 
 CONNECTIONS = int(os.environ.get("DIGLOT_FLOOD_CONNECTIONS", "10000"))
+TCP_REPAIR = 19  # linux/tcp.h
 
 
 def diglot_fact(redis, name):
@@ -98,3 +104,145 @@ def test_deaf_clients_are_dropped_when_the_write_timeout_has_passed(start):
         assert diglot_fact(redis, "client_bytes") < MIB
         for client in deaf:
             client.close()
+
+
+# --- ten thousand connections ---
+
+def raise_own_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    assert hard >= CONNECTIONS + 200, "raise the limit of open files (ulimit -n), or lower DIGLOT_FLOOD_CONNECTIONS"
+
+
+def dial_many(port, count):
+    dice = random.Random(1)
+    return [dial_tcp(port, dice) for _ in range(count)]
+
+
+def start_for_flood(start, **options):
+    raise_own_limit()
+    return start(config={"maxclients": 200}, maxconns=CONNECTIONS, **options)
+
+
+def assert_serves(server, client):
+    client.set("key", b"value")
+    assert client.get("key") == (b"value", 0)
+    assert server.resp().get("key") == b"value"
+
+
+def descriptors(server):
+    return len(os.listdir(f"/proc/{server.pid}/fd"))
+
+
+@pytest.mark.parametrize("io_threads", [0, 4])
+def test_ten_thousand_silent_connections(start, io_threads):
+    """They are served when they speak, those beyond are told so, the idle timeout drops them, and everything is given back."""
+    server = start_for_flood(start, io_threads=io_threads)
+    redis = server.resp()
+    good = server.connect()
+    before = descriptors(server)
+    watch = MemoryWatch(server)
+    crowd = dial_many(server.memcached_port, CONNECTIONS - 1)
+    wait_until(lambda: diglot_fact(redis, "curr_connections") == CONNECTIONS, "the flood to be accepted")
+    with server.connect() as late:
+        assert late.read_to_close() == b"ERROR Too many open connections\r\n"
+    for sock in crowd[::100]:
+        sock.settimeout(PATIENCE)
+        sock.sendall(b"mn\r\n")
+        assert sock.recv(10) == b"MN\r\n"
+    assert_serves(server, good)
+    watch.check(CONNECTIONS * 2048)  # a silent connection takes less than two kilobytes
+    redis.config_set("diglot.idle-timeout", 1)
+    wait_until(lambda: good.get("key") and diglot_fact(redis, "curr_connections") == 1, "the silent ones to be dropped")
+    assert diglot_fact(redis, "idle_kicks") == CONNECTIONS - 1
+    assert descriptors(server) <= before + 1
+    for sock in crowd:
+        sock.close()
+    good.close()
+
+
+@pytest.mark.parametrize("io_threads", [0, 4])
+def test_connections_that_come_and_go(start, io_threads):
+    """In waves, twice as many as may be open, ended and reset, with and without a word."""
+    server = start_for_flood(start, io_threads=io_threads)
+    redis = server.resp()
+    good = server.connect()
+    before = descriptors(server)
+    endings = [b"", b"get key\r\n", b"set key 0 0 5\r\nval", b"\x80\x00\x00"]
+    for wave in range(4):
+        crowd = dial_many(server.memcached_port, CONNECTIONS // 2)
+        for place, sock in enumerate(crowd):
+            try:
+                sock.send(endings[place % len(endings)] if place % 2 else b"")
+                if place % 3 == wave % 3:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            except OSError:
+                pass  # one too many, dropped already
+            sock.close()
+        assert_serves(server, good)
+    wait_until(lambda: diglot_fact(redis, "curr_connections") == 1, "the flood to be gone")
+    wait_until(lambda: descriptors(server) <= before + 1, "descriptors to be given back")
+    assert diglot_fact(redis, "client_bytes") < MIB
+    good.close()
+
+
+BEGINNINGS = {"a value": b"set key 0 0 1000\r\nbeginning", "a line": b"get key", "a packet": b"\x80\x01\x00\x03\x08\x00\x00\x00\x00\x00\x10\x00",
+              "a meta value": b"ms key 1000 c\r\nbeg"}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_requests_that_come_byte_by_byte(start, name):
+    """A thousand of them hold a buffer each, and everybody else goes on."""
+    count = CONNECTIONS // 10
+    server = start(io_threads=0, maxconns=count + 10)
+    redis = server.resp()
+    with server.connect() as good:
+        crowd = dial_many(server.memcached_port, count)
+        for place in range(len(BEGINNINGS[name])):
+            for sock in crowd:
+                sock.send(BEGINNINGS[name][place:place + 1])
+            assert_serves(server, good)
+        wait_until(lambda: diglot_fact(redis, "client_bytes") >= count * 16384, "all to be read")
+        assert diglot_fact(redis, "client_bytes") <= count * 16384 + MIB
+        for sock in crowd:
+            sock.close()
+        wait_until(lambda: diglot_fact(redis, "client_bytes") < MIB, "buffers to be given back")
+
+
+# --- clients that vanish ---
+
+def vanish(sock):
+    """Closes without a word: for the peer nothing has happened (TCP_REPAIR, which only root may)."""
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    sock.close()
+
+
+def keepalive_timer(server_port, sock_port):
+    """Seconds until the server's end of a connection is probed; None: it is not."""
+    with open("/proc/net/tcp") as sockets:
+        for row in [line.split() for line in sockets][1:]:
+            if row[1].endswith(f":{server_port:04X}") and row[2].endswith(f":{sock_port:04X}"):
+                kind, ticks = row[5].split(":")
+                return int(ticks, 16) / os.sysconf("SC_CLK_TCK") if kind == "02" else None
+    return None
+
+
+@pytest.mark.parametrize("io_threads", [0, 4])
+def test_clients_that_vanish_are_dropped(start, io_threads):
+    server = start(io_threads=io_threads, write_timeout=1)
+    redis = server.resp()
+    with server.connect() as good:
+        good.set("large", VALUE)
+        asking, silent = dial_many(server.memcached_port, 100), dial_many(server.memcached_port, 100)
+        wait_until(lambda: diglot_fact(redis, "curr_connections") == 201, "all to be accepted")
+        assert 0 < keepalive_timer(server.memcached_port, silent[0].getsockname()[1]) <= 300  # the engine's tcp-keepalive
+        for sock in asking:
+            sock.send(b"get large\r\n" * 9)
+            vanish(sock)
+        for sock in silent:
+            sock.send(b"set key 0 0 1000\r\nbeginning")
+            vanish(sock)
+        wait_until(lambda: diglot_fact(redis, "curr_connections") <= 101, "those with replies unread to be dropped")
+        redis.config_set("diglot.idle-timeout", 1)
+        wait_until(lambda: good.get("key") is None and diglot_fact(redis, "curr_connections") == 1, "the others to be dropped")
+        assert diglot_fact(redis, "client_bytes") < MIB
