@@ -17,6 +17,8 @@
 /* How often timeouts are looked at; also the longest that a worker's thread sleeps. */
 #define EXPIRE_INTERVAL_US 1000000u
 #define THREAD_SLEEP_MS 1000
+/* Connections that timeouts close in one turn. */
+#define CLOSES_PER_TURN 64
 
 /* A mailbox in the epoll set. */
 struct bell {
@@ -283,16 +285,21 @@ void worker_collect(struct worker *worker)
     end_turn(worker);
 }
 
-static void check_timeouts(struct connection_set *set)
+/* False when so many had to be closed that the rest waits for the next turn: a flood times out all at once. */
+static bool check_timeouts(struct connection_set *set)
 {
     if (set->stalled_count == 0 && option_get(set->shared->options, idle_timeout) == 0) {
-        return;
+        return true;
     }
+    int closed = 0;
     struct ring *next;
-    for (struct ring *link = set->open.next; link != &set->open; link = next) {
+    for (struct ring *link = set->open.next; link != &set->open && closed < CLOSES_PER_TURN; link = next) {
         next = link->next;
-        connection_check_timeouts(CONTAINER_OF(link, struct connection, link));
+        struct connection *connection = CONTAINER_OF(link, struct connection, link);
+        connection_check_timeouts(connection);
+        closed += connection->descriptor < 0;
     }
+    return closed < CLOSES_PER_TURN;
 }
 
 void worker_expire_connections(struct worker *worker)
@@ -305,7 +312,10 @@ void worker_expire_connections(struct worker *worker)
     for (size_t i = 0; i < worker->acceptor_count; i++) {
         acceptor_resume(&worker->acceptors[i]);
     }
-    check_timeouts(&worker->set);
+    if (!check_timeouts(&worker->set)) {
+        worker->next_expire_us = worker->set.now_us;
+        mailbox_ring(&worker->newcomers);
+    }
 }
 
 static void *run_thread(void *argument)
