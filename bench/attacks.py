@@ -33,6 +33,7 @@ CONNECTIONS = 10000
 MANY, SOME = 5000, 500
 MIB = 1 << 20
 ITEMS = 200000
+SETTLING = 5
 
 
 # --- the attackers: each is told when to begin by being started, says "ready", and goes on until it is killed ---
@@ -195,6 +196,7 @@ def deaf():
     sockets = [dial(receive_buffer=4096) for _ in range(SOME)]
     for sock in sockets:
         sock.send(b"get large\r\n" * 100)
+    time.sleep(SETTLING)  # until each has been given what the kernel takes for it: that is work like any other's
     hold(sockets)
 
 

@@ -53,7 +53,7 @@ void executor_deinit(struct executor *executor)
 {
     mailbox_deinit(&executor->inbox);
     gate_deinit(&executor->gate);
-    executor->ready = executor->parked = executor->logins = executor->unflushed = (struct batch_list){0};
+    executor->ready = executor->heavy = executor->parked = executor->logins = executor->unflushed = (struct batch_list){0};
 }
 
 /* How far a turn may still go. */
@@ -269,15 +269,29 @@ static void receive(struct executor *executor)
 {
     for (struct mail *mail = mailbox_poll(&executor->inbox); mail;) {
         struct mail *next = mail->next;
-        list_append(&executor->ready, batch_of(mail));
+        struct batch *batch = batch_of(mail);
+        list_append(batch->executed > 0 ? &executor->heavy : &executor->ready, batch);
         mail = next;
     }
+}
+
+static bool has_batches(const struct executor *executor)
+{
+    return executor->ready.first || executor->heavy.first;
+}
+
+/* The rest of a batch is executed when nobody else waits; but one of them comes in every turn. */
+static void promote_heavy(struct executor *executor)
+{
+    struct batch *batch = list_take(&executor->heavy);
+    if (batch) list_append(&executor->ready, batch);
 }
 
 /* True when all that was ready is done or parked. */
 static bool execute_ready(struct executor *executor, struct budget *budget)
 {
-    while (executor->ready.first) {
+    while (has_batches(executor)) {
+        if (!executor->ready.first) promote_heavy(executor);
         if (budget->is_spent || has_lent_too_much(executor)) return false;
         struct batch *batch = executor->ready.first;
         enum progress progress = execute_batch(executor, batch, budget);
@@ -326,7 +340,7 @@ static void unpark_logins(struct executor *executor)
 
 static bool has_work(const struct executor *executor)
 {
-    return executor->ready.first || executor->parked.first || executor->must_retain || has_due_logins(executor) || flag_ledger_has_work(executor->command->ledger) ||
+    return has_batches(executor) || executor->parked.first || executor->must_retain || has_due_logins(executor) || flag_ledger_has_work(executor->command->ledger) ||
            executor->command->flush_at_ms != 0;
 }
 
@@ -364,7 +378,7 @@ static bool execute_rounds(struct executor *executor)
         collect(executor);
         receive(executor);
         if (!is_finished) return false;
-        if (!executor->ready.first) return true;
+        if (!has_batches(executor)) return true;
         if (clock_monotonic_us() >= budget.deadline_us) return false;
     }
 }
@@ -382,6 +396,7 @@ void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
     if (!has_work(executor)) return;
     unpark(executor);
     unpark_logins(executor);
+    promote_heavy(executor);
     engine_keyspace_enter(executor->keyspace, ctx);
     prepare(executor, ctx);
     bool is_finished = execute_rounds(executor);

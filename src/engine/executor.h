@@ -30,6 +30,7 @@ struct executor {
     const struct calm *calm;
     struct gate gate;
     struct batch_list ready;
+    struct batch_list heavy;     /* they come again for the rest, because their values were large: behind the others */
     struct batch_list parked;    /* their next message cannot be executed yet */
     struct batch_list logins;    /* their next message is a login that has to wait, */
     uint64_t logins_due_us;      /* until then, monotonic */

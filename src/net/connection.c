@@ -61,12 +61,17 @@ static void put_off(struct connection *connection)
     ring_append(&connection->set->ready, &connection->ready);
 }
 
+/* Who has nothing to write is first in the next turn, before those that move much. */
 static void advance_in_turn(struct connection *connection)
 {
-    if (connection_set_is_tired(connection->set)) {
-        put_off(connection);
-    } else {
+    struct ring *ready = &connection->set->ready;
+    if (!connection_set_is_tired(connection->set)) {
         connection_advance(connection);
+    } else if (buffer_size(&connection->output) == 0) {
+        ring_remove(&connection->ready);
+        ring_append(ready->next, &connection->ready);
+    } else {
+        put_off(connection);
     }
 }
 
@@ -430,7 +435,11 @@ void connection_take_back(struct connection *connection)
         return;
     }
     connection->active_us = connection->set->now_us;
-    advance_in_turn(connection);
+    if (connection_set_is_tired(connection->set) && connection->batch->lent > 0) {
+        put_off(connection);
+    } else {
+        connection_advance(connection); /* a small reply */
+    }
 }
 
 void connection_deliver(struct connection_set *set, struct mail *mail)
