@@ -149,7 +149,7 @@ def test_damaged_requests_through_a_unix_socket(start_as, io_threads):
     attack(server, Canary(server, (server.connect(), server.connect())), lambda: dial_unix(path), "all")
 
 
-@pytest.mark.seconds(SECONDS)
+@pytest.mark.seconds(SECONDS * 4)
 @pytest.mark.parametrize("io_threads", IO_THREADS)
 def test_damaged_requests_within_tls(start_as, authority, io_threads):
     server = start_as(TlsEngine, authority, io_threads=io_threads, flush_all="no")
