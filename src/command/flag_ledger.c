@@ -209,15 +209,12 @@ void flag_ledger_explore(struct flag_ledger *ledger, int db)
         resolve_slot(ledger, db, states->explored);
 }
 
-/* A fraction of a millisecond, if all of them have ledgers. */
-#define RETAINED_AT_ONCE 1024
-
 void flag_ledger_retain(struct flag_ledger *ledger, int db)
 {
     if (slot_map_count(&ledger->slots, db, SLOT_PRESENT) == 0) return;
     const struct keyspace_api *api = ledger->keyspace->api;
     const struct slot_states *states = slot_map_database(&ledger->slots, db);
-    for (unsigned i = 0; i < RETAINED_AT_ONCE; i++) {
+    for (unsigned i = 0; i < FLAG_LEDGER_RETAINED_AT_ONCE; i++) {
         uint16_t slot = ledger->next_retained;
         ledger->next_retained = (uint16_t)((slot + 1) % HASH_SLOTS);
         if (states->ledger[slot] != SLOT_PRESENT) continue;

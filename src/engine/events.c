@@ -90,7 +90,7 @@ static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int d
 
 static void note_eviction(struct engine *engine, int db, struct span name)
 {
-    reclaimer_note_eviction(&engine->executor.gate.reclaimer);
+    executor_note_eviction(&engine->executor);
     command_tell_eviction(&engine->command, db, name);
 }
 

@@ -344,6 +344,17 @@ static bool has_work(const struct executor *executor)
            executor->command->flush_at_ms != 0;
 }
 
+/* Where keys are evicted fast, all ledgers are used in a quarter of the time in which all keys are. */
+static void retain_ledgers(struct executor *executor)
+{
+    struct command_context *command = executor->command;
+    executor->must_retain = false;
+    executor->evictions = 0;
+    if (!gate_is_near_eviction(&executor->gate)) return;
+    executor->evictions_most = engine_keyspace_count(executor->keyspace, command->db) * FLAG_LEDGER_RETAINED_AT_ONCE / HASH_SLOTS / 4;
+    flag_ledger_retain(command->ledger, command->db);
+}
+
 /* What is to be done ahead of the batches. */
 static void prepare(struct executor *executor, RedisModuleCtx *ctx)
 {
@@ -357,9 +368,7 @@ static void prepare(struct executor *executor, RedisModuleCtx *ctx)
     flag_ledger_set_role(executor->command->ledger, gate_is_primary(gate), gate_lets_maintenance_write(gate));
     flag_ledger_settle(executor->command->ledger);
     flag_ledger_explore(executor->command->ledger, executor->command->db);
-    if (executor->must_retain && gate_is_near_eviction(gate))
-        flag_ledger_retain(executor->command->ledger, executor->command->db);
-    executor->must_retain = false;
+    if (executor->must_retain) retain_ledgers(executor);
     if (command_flush_is_due(executor->command) && gate_lets_maintenance_write(gate))
         command_flush_when_due(executor->command);
 }
@@ -388,6 +397,12 @@ void executor_note_time(struct executor *executor, uint64_t now_us)
     if (now_us - executor->retained_us < RETAIN_INTERVAL_US) return;
     executor->retained_us = now_us;
     executor->must_retain = true;
+}
+
+void executor_note_eviction(struct executor *executor)
+{
+    reclaimer_note_eviction(&executor->gate.reclaimer);
+    if (++executor->evictions > executor->evictions_most) executor->must_retain = true;
 }
 
 void executor_turn(struct executor *executor, RedisModuleCtx *ctx)

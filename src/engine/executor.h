@@ -37,8 +37,10 @@ struct executor {
     atomic_size_t *lent;         /* bytes of values on their way home: the workers' count */
     struct batch_list unflushed; /* executed, but the append-only file is not written yet */
     bool has_unflushed_writes;
-    bool must_retain;     /* some ledgers are to be used, so that they are not evicted, */
+    bool must_retain;     /* some ledgers are to be used, so that items are evicted and not they, */
     uint64_t retained_us; /* as they were then, monotonic */
+    uint64_t evictions;   /* since then */
+    uint64_t evictions_most; /* before it is time again */
     bool has_dumped; /* one part of a dump in each turn: the others wait for the next one */
     uint64_t flushed_version; /* the version clock when everything was flushed */
     /* Called when batches have gone home without a bell; may submit new ones. */
@@ -55,6 +57,8 @@ void executor_deinit(struct executor *executor);
 
 /* Time goes by, monotonic: some times a second. */
 void executor_note_time(struct executor *executor, uint64_t now_us);
+/* The engine has evicted a key. */
+void executor_note_eviction(struct executor *executor);
 /* The before-sleep event. */
 void executor_turn(struct executor *executor, RedisModuleCtx *ctx);
 /* The after-sleep event. */

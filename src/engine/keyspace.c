@@ -394,6 +394,12 @@ void engine_keyspace_enter(struct engine_keyspace *keyspace, RedisModuleCtx *ctx
     keyspace->entered_db = api_selected_db(ctx);
 }
 
+size_t engine_keyspace_count(struct engine_keyspace *keyspace, int db)
+{
+    select_db(keyspace, db);
+    return api.DbSize(keyspace->ctx);
+}
+
 void engine_keyspace_open_ahead(struct engine_keyspace *keyspace, int db)
 {
     select_db(keyspace, db);

@@ -38,6 +38,9 @@ static inline bool engine_keyspace_may_read_ahead(const struct engine_keyspace *
     return keyspace->is_alone;
 }
 
+/* How many keys a database has. */
+size_t engine_keyspace_count(struct engine_keyspace *keyspace, int db);
+
 /* Opens what was added to keyspace->ahead. The next uses of those keys, in their order, are faster then. Whoever adds
  * keys closes them (read_ahead_close) before it leaves. */
 void engine_keyspace_open_ahead(struct engine_keyspace *keyspace, int db);
