@@ -2,8 +2,8 @@
 
 /* The key of the probes. It need not exist, and nothing happens to it. */
 #define PROBE_KEY "diglot:probe"
-/* Memory from here on is about to be full. */
-#define NEAR_EVICTION 0.9f
+/* From here on memory may be full in no time. */
+#define NEAR_EVICTION 0.5f
 
 static const struct {
     struct span error; /* how the engine's reply begins */

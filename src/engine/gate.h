@@ -60,7 +60,7 @@ enum gate_verdict gate_check_mark(struct gate *gate);
 /* True when requests wait for memory, and the engine should go on with its loop at once. */
 bool gate_is_reclaiming(const struct gate *gate);
 
-/* Whether the engine evicts, or is about to. */
+/* Whether the engine evicts, or may soon. */
 bool gate_is_near_eviction(const struct gate *gate);
 
 /* Whether the module itself may write now: a primary that need not avoid replica traffic. */

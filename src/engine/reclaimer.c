@@ -61,6 +61,7 @@ void reclaimer_deinit(struct reclaimer *reclaimer)
     reclaimer->is_waiting = false;
     if (reclaimer->descriptor < 0) return;
     api.EventLoopDel(reclaimer->descriptor, API_LOOP_READABLE);
+    (void)shutdown(reclaimer->descriptor, SHUT_RDWR); /* a child that writes a snapshot may hold it, too */
     close(reclaimer->descriptor);
     reclaimer->descriptor = -1;
 }

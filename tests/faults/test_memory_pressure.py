@@ -68,7 +68,7 @@ def test_items_of_all_sizes_from_all_protocols_stay_at_the_limit(start, policy, 
             writer.join()
     assert not failures, failures[0]
     assert gauge.most < MOST, gauge.most
-    assert server.resp().info("stats")["evicted_keys"] > 1000
+    assert server.resp().info("stats")["evicted_keys"] > 500
 
 
 def stored_until_refused(put):
@@ -173,37 +173,44 @@ def test_the_limit_is_changed_while_clients_write(start, io_threads):
         writer.end()
 
 
-def hit_rate(server, over_resp, size, requests):
-    """Gets, and on a miss sets; the share of hits behind the first third, in percent."""
-    keys, hits = Zipf(40000), 0
-    with server.connect() as client, server.resp() as plain:
+def ask_memcached(client, names, value_of):
+    """Gets, and sets what is missing; returns how many were there."""
+    found = client.fetch(b"get " + b" ".join(names))
+    missing = [(name, value_of(name)) for name in dict.fromkeys(names) if name not in found]
+    assert put_classic(client, missing) == [b"STORED"] * len(missing)
+    return sum(name in found for name in names)
+
+
+def ask_resp(redis, names, value_of):
+    values = redis.mget(names)
+    missing = {name: value_of(name) for name, value in zip(names, values) if value is None}
+    pipeline = redis.pipeline(transaction=False)
+    for name, value in missing.items():
+        pipeline.set(name, value)
+    pipeline.execute()
+    return len(names) - values.count(None)
+
+
+def hit_rates(server, other, value_of, requests):
+    """Over memcached and over RESP, in percent, behind the first third. Side by side: the LRU's clock goes by seconds."""
+    keys, hits, asked = Zipf(40000), [0, 0], 0
+    with server.connect() as client, other.resp() as redis:
         for begin in range(0, requests, 100):
             names = keys.draw(100)
-            if over_resp:
-                found = {name for name, value in zip(names, plain.mget(names)) if value is not None}
-            else:
-                found = set(client.fetch(b"get " + b" ".join(names)))
+            found = ask_memcached(client, names, value_of), ask_resp(redis, names, value_of)
             if begin >= requests // 3:
-                hits += sum(name in found for name in names)
-            missing = [(name, b"v" * size(name)) for name in dict.fromkeys(names) if name not in found]
-            if over_resp and missing:
-                pipeline = plain.pipeline(transaction=False)
-                for name, value in missing:
-                    pipeline.set(name, value)
-                pipeline.execute()
-            elif missing:
-                assert put_classic(client, missing) == [b"STORED"] * len(missing)
-    return 100 * hits / (requests - requests // 3)
+                hits, asked = [hits[0] + found[0], hits[1] + found[1]], asked + 100
+    return [100 * count / asked for count in hits]
 
 
-HIT_SIZES = {"1 kB": lambda name: 1000, "mixed": lambda name: 2 ** (hash(int(name[4:])) * 7919 % 13)}
+VALUES = {"1 kB": lambda name: b"v" * 1000, "mixed": lambda name: b"v" * 2 ** (int(name[4:]) * 7919 % 13)}
 
 
-@pytest.mark.parametrize("size", HIT_SIZES.values(), ids=HIT_SIZES.keys())
+@pytest.mark.parametrize("value_of", VALUES.values(), ids=VALUES.keys())
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu"])
-def test_the_hit_rate_is_that_of_resp(start, policy, size):
-    config = {"maxmemory": "15mb", "maxmemory-policy": policy}
-    rates = [hit_rate(start(config=config), over_resp, size, ITEMS) for over_resp in (False, True)]
+def test_the_hit_rate_is_that_of_resp(start, policy, value_of):
+    config = {"maxmemory": "12mb", "maxmemory-policy": policy}
+    rates = hit_rates(start(config=config), start(config=config), value_of, ITEMS)
     print(f"{policy}: {rates[0]:.2f} % over memcached, {rates[1]:.2f} % over RESP")
     assert abs(rates[0] - rates[1]) < 1, rates
 
@@ -282,6 +289,7 @@ def test_ledgers_stay_while_only_resp_reads_their_items(start, policy):
             pipeline.execute()
             return redis.info("stats")["evicted_keys"] > 8000
         wait_until(fill, "many items to be evicted", patience=60)
+        print(f"{len(ledgers(redis))} of {count} ledgers, {redis.exists(*hot)} of {len(hot)} items are left")
         assert len(ledgers(redis)) >= count * 0.9
         found = client.fetch(b"get " + b" ".join(hot))
         assert len(found) > 850 and all(flags == 7 for _, flags, _ in found.values())
