@@ -138,13 +138,14 @@ bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, str
     return !(record->marks & LEDGER_LOST);
 }
 
-/* A ledger that says nothing gives its memory back. */
-static void remove_blank_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
+/* Removes the open ledger string if it says nothing. */
+static bool remove_blank_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     const struct keyspace_api *api = ledger->keyspace->api;
-    if (!ledger_is_blank(api->value(ledger->keyspace))) return;
+    if (!ledger_is_blank(api->value(ledger->keyspace))) return false;
     api->remove(ledger->keyspace);
     slot_map_set(slot_map_database(&ledger->slots, db), slot, SLOT_EMPTY);
+    return true;
 }
 
 /* Puts a record into the open ledger string, or makes the string. */
@@ -209,17 +210,25 @@ void flag_ledger_explore(struct flag_ledger *ledger, int db)
         resolve_slot(ledger, db, states->explored);
 }
 
+/* A ledger that says nothing any more gives its memory back instead. */
+static void retain_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    enum keyspace_mode mode = ledger->is_writable ? KEYSPACE_WRITE : KEYSPACE_READ;
+    enum keyspace_kind kind = open_ledger(ledger, db, slot, mode);
+    bool is_removed = kind == KEYSPACE_STRING && ledger->is_writable && remove_blank_ledger(ledger, db, slot);
+    if (kind != KEYSPACE_ABSENT && !is_removed) api->retain(ledger->keyspace);
+    api->close(ledger->keyspace);
+}
+
 void flag_ledger_retain(struct flag_ledger *ledger, int db)
 {
     if (slot_map_count(&ledger->slots, db, SLOT_PRESENT) == 0) return;
-    const struct keyspace_api *api = ledger->keyspace->api;
     const struct slot_states *states = slot_map_database(&ledger->slots, db);
     for (unsigned i = 0; i < FLAG_LEDGER_RETAINED_AT_ONCE; i++) {
         uint16_t slot = ledger->next_retained;
         ledger->next_retained = (uint16_t)((slot + 1) % HASH_SLOTS);
-        if (states->ledger[slot] != SLOT_PRESENT) continue;
-        if (open_ledger(ledger, db, slot, KEYSPACE_READ) != KEYSPACE_ABSENT) api->retain(ledger->keyspace);
-        api->close(ledger->keyspace);
+        if (states->ledger[slot] == SLOT_PRESENT) retain_ledger(ledger, db, slot);
     }
 }
 
@@ -263,7 +272,7 @@ void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot)
         buffer_reset(&ledger->scratch, 64 * 1024);
         ledger_rebuild_clean(api->value(ledger->keyspace), &ledger->scratch);
         api->store(ledger->keyspace, buffer_content(&ledger->scratch), KEYSPACE_NO_EXPIRY, "set");
-        remove_blank_ledger(ledger, db, slot);
+        (void)remove_blank_ledger(ledger, db, slot);
     }
     api->close(ledger->keyspace);
     slot_map_clean(&ledger->slots, db, slot);

@@ -42,8 +42,8 @@ size_t flag_ledger_strings(const struct flag_ledger *ledger, int db);
  * nothing is left to find out. No key may be open. */
 void flag_ledger_explore(struct flag_ledger *ledger, int db);
 
-/* Uses the ledger strings of so many slots of the database, so that the engine evicts items and not them. To be called some
- * times a second while it may evict. A fraction of a millisecond, if all of them have ledgers. No key may be open. */
+/* Uses the ledger strings of so many slots of the database, so that the engine evicts items and not them, and removes those
+ * that say nothing. To be called some times a second while it may evict. A fraction of a millisecond, if all of them have ledgers. No key may be open. */
 #define FLAG_LEDGER_RETAINED_AT_ONCE 1024
 void flag_ledger_retain(struct flag_ledger *ledger, int db);
 

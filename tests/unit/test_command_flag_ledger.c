@@ -616,9 +616,16 @@ static void test_all_ledgers_are_retained(void **state)
     for (int turn = 0; turn < HASH_SLOTS / 1024; turn++) flag_ledger_retain(world->ledger, 0);
     assert_int_equal(world->fake.retained, 4);
     assert_int_equal(flags_of(world, A), 5);
+    set(world, B, 0);
+    assert_int_equal(flag_ledger_strings(world->ledger, 0), 2);
+    for (int turn = 0; turn < HASH_SLOTS / 1024; turn++) flag_ledger_retain(world->ledger, 0);
+    assert_int_equal(world->fake.retained, 5);
+    assert_int_equal(flag_ledger_strings(world->ledger, 0), 1); /* one says nothing any more */
+    assert_int_equal(flags_of(world, B), 0);
+    assert_int_equal(flags_of(world, A2), 6);
     fake_resp_flushdb(&world->fake, 0);
     for (int turn = 0; turn < HASH_SLOTS / 1024; turn++) flag_ledger_retain(world->ledger, 0);
-    assert_int_equal(world->fake.retained, 4);
+    assert_int_equal(world->fake.retained, 5);
 }
 
 /* What was loaded is explored anew. */
