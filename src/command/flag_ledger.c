@@ -34,6 +34,7 @@ struct flag_ledger *flag_ledger_new(struct keyspace *keyspace, int databases)
     ledger->is_primary = true;
     buffer_init(&ledger->scratch);
     buffer_init(&ledger->found);
+    buffer_init(&ledger->rescued);
     find_tags(ledger);
     return ledger;
 }
@@ -44,6 +45,7 @@ void flag_ledger_free(struct flag_ledger **ledger)
     slot_map_deinit(&(*ledger)->slots);
     buffer_deinit(&(*ledger)->scratch);
     buffer_deinit(&(*ledger)->found);
+    buffer_deinit(&(*ledger)->rescued);
     free((*ledger)->notes);
     free(*ledger);
     *ledger = NULL;
@@ -307,7 +309,32 @@ static void settle_note(struct flag_ledger *ledger, const struct note *note)
     case NOTE_COPY: carry_flags(ledger, note); break;
     case NOTE_UNKNOWN: ledger_write_record(ledger, note->item, 0, LEDGER_LOST); break;
     case NOTE_POISON: poison_ledger(ledger, note->item.db, note->item.slot); break;
+    case NOTE_NOTHING: break;
     }
+}
+
+/* Puts a ledger back that was evicted, unless somebody has written in its place. One that says nothing need not be. */
+static void restore_ledger(struct flag_ledger *ledger, struct note *note)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    int db = note->item.db;
+    uint16_t slot = note->item.slot;
+    struct span table = span_of(buffer_content(&ledger->rescued).data + note->rescued_offset, note->rescued_size);
+    bool is_blank = ledger_is_blank(table);
+    if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) == KEYSPACE_ABSENT) {
+        note->kind = NOTE_NOTHING;
+        if (!is_blank) api->store(ledger->keyspace, table, KEYSPACE_NO_EXPIRY, "set");
+        learn_slot(ledger, db, slot, table);
+        if (is_blank) slot_map_set(slot_map_database(&ledger->slots, db), slot, SLOT_EMPTY);
+    }
+    api->close(ledger->keyspace);
+}
+
+/* What was evicted knows of none of the notes, so it is put back ahead of them all. */
+static void restore_ledgers(struct flag_ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->note_count; i++)
+        if (ledger->notes[i].kind == NOTE_POISON && ledger->notes[i].rescued_size > 0) restore_ledger(ledger, &ledger->notes[i]);
 }
 
 /* Settling may itself bring in notes (a ledger that expires when it is opened), so the end is looked at anew each time. */
@@ -315,6 +342,7 @@ void flag_ledger_settle(struct flag_ledger *ledger)
 {
     if (ledger->note_count == 0 || !ledger->is_writable || ledger->is_settling) return;
     ledger->is_settling = true;
+    if (buffer_size(&ledger->rescued) > 0) restore_ledgers(ledger);
     for (size_t i = 0; i < ledger->note_count; i++) {
         struct note note = ledger->notes[i];
         settle_note(ledger, &note);

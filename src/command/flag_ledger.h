@@ -82,6 +82,10 @@ void flag_ledger_note_copy_from_any_db(struct flag_ledger *ledger, const struct 
 void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct item_key *key);
 /* A ledger string was lost or written by a stranger. */
 void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t slot);
+/* The engine is about to evict a ledger string. */
+void flag_ledger_note_ledger_leaving(struct flag_ledger *ledger, int db, uint16_t slot, struct span table);
+/* It has evicted it: the one that was leaving last is put back, another one is lost. */
+void flag_ledger_note_ledger_evicted(struct flag_ledger *ledger, int db, uint16_t slot);
 /* A ledger string was written by our primary, or came with its slot. */
 void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_t slot);
 void flag_ledger_note_emptied(struct flag_ledger *ledger, int db);

@@ -24,6 +24,7 @@ enum note_kind {
     NOTE_COPY,
     NOTE_UNKNOWN,
     NOTE_POISON, /* the ledger of item.slot */
+    NOTE_NOTHING,
 };
 
 /* What an event left to be done. */
@@ -31,6 +32,8 @@ struct note {
     enum note_kind kind;
     struct item_place item; /* whose record is to be set */
     struct item_place from; /* move and copy: where the flags come from */
+    uint32_t rescued_offset; /* poison: the ledger as it was, in `rescued` */
+    uint32_t rescued_size;   /* 0: it is not known */
 };
 
 #define TAG_SIZE 8
@@ -46,6 +49,10 @@ struct flag_ledger {
     struct note *notes;
     size_t note_count;
     size_t note_capacity;
+    struct buffer rescued; /* ledgers that the engine has evicted, for the notes that will put them back */
+    uint32_t leaving_size; /* the last of them is not noted yet: it is about to go, */
+    int leaving_db;        /* from here */
+    uint16_t leaving_slot;
     bool has_carry; /* settling may write a record to a slot that has no ledger yet */
 
     uint16_t next_retained; /* the slot */

@@ -7,6 +7,9 @@
 
 /* A burst of notes may take this much memory for good. */
 #define NOTES_KEPT 4096
+/* The same for ledgers that were evicted, in bytes; and how many more are kept at all. */
+#define RESCUED_KEPT (64 * 1024)
+#define RESCUED_MOST (16 * 1024 * 1024)
 
 static void add_note(struct flag_ledger *ledger, struct note note)
 {
@@ -23,6 +26,8 @@ void ledger_drop_notes(struct flag_ledger *ledger)
 {
     ledger->note_count = 0;
     ledger->has_carry = false;
+    ledger->leaving_size = 0;
+    buffer_reset(&ledger->rescued, RESCUED_KEPT);
     if (ledger->note_capacity <= NOTES_KEPT) return;
     free(ledger->notes);
     ledger->notes = NULL;
@@ -86,19 +91,19 @@ static void note_carry(struct flag_ledger *ledger, struct note note)
 void flag_ledger_note_move(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
                            const struct item_key *to)
 {
-    note_carry(ledger, (struct note){NOTE_MOVE, place_of(to_db, to), place_of(from_db, from)});
+    note_carry(ledger, (struct note){.kind = NOTE_MOVE, .item = place_of(to_db, to), .from = place_of(from_db, from)});
 }
 
 void flag_ledger_note_copy(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
                            const struct item_key *to)
 {
-    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(from_db, from)});
+    note_carry(ledger, (struct note){.kind = NOTE_COPY, .item = place_of(to_db, to), .from = place_of(from_db, from)});
 }
 
 void flag_ledger_note_copy_from_any_db(struct flag_ledger *ledger, const struct item_key *from, int to_db,
                                        const struct item_key *to)
 {
-    note_carry(ledger, (struct note){NOTE_COPY, place_of(to_db, to), place_of(ANY_DB, from)});
+    note_carry(ledger, (struct note){.kind = NOTE_COPY, .item = place_of(to_db, to), .from = place_of(ANY_DB, from)});
 }
 
 void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct item_key *key)
@@ -113,6 +118,28 @@ void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t s
     bool is_noted = states->ledger[slot] == SLOT_LOST;
     slot_map_set(states, slot, ledger->is_primary ? SLOT_LOST : SLOT_UNKNOWN);
     if (!is_noted) add_note(ledger, (struct note){.kind = NOTE_POISON, .item = {.db = db, .slot = slot}});
+}
+
+void flag_ledger_note_ledger_leaving(struct flag_ledger *ledger, int db, uint16_t slot, struct span table)
+{
+    ledger->leaving_size = 0;
+    if (!ledger->is_primary || !ledger_is_valid(table) || buffer_size(&ledger->rescued) + table.size > RESCUED_MOST) return;
+    buffer_append(&ledger->rescued, table);
+    ledger->leaving_db = db;
+    ledger->leaving_slot = slot;
+    ledger->leaving_size = (uint32_t)table.size;
+}
+
+void flag_ledger_note_ledger_evicted(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    bool is_rescued = ledger->leaving_size > 0 && ledger->leaving_db == db && ledger->leaving_slot == slot;
+    uint32_t size = is_rescued ? ledger->leaving_size : 0;
+    size_t count = ledger->note_count;
+    ledger->leaving_size = 0;
+    flag_ledger_note_ledger_lost(ledger, db, slot);
+    if (ledger->note_count == count) return; /* it was lost before */
+    ledger->notes[count].rescued_size = size;
+    ledger->notes[count].rescued_offset = (uint32_t)buffer_size(&ledger->rescued) - size;
 }
 
 /* On a primary only a ledger that comes to a slot without one can be the slot's. */

@@ -79,6 +79,7 @@ enum api_event_id {
     API_EVENT_ASYNC_LOAD = 14,
     API_EVENT_LOOP = 15,
     API_EVENT_CONFIG = 16, /* behind CONFIG SET, whoever sent it */
+    API_EVENT_KEY = 17,    /* a key is about to go or to be overwritten; unknown to Redis 7.0 */
 };
 
 enum { API_ROLE_NOW_PRIMARY = 0, API_ROLE_NOW_REPLICA = 1 };
@@ -105,6 +106,14 @@ struct api_config_info {
     uint64_t version;
     uint32_t count;
     const char **names;
+};
+
+enum { API_KEY_EVICTED = 2 };
+
+/* What API_EVENT_KEY brings: the key, open for reading. */
+struct api_key_info {
+    uint64_t version;
+    RedisModuleKey *key;
 };
 
 enum { API_LOOP_READABLE = 1 };
@@ -167,6 +176,7 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     /* Keys. A key opened for reading may expire on the way; NULL: it is absent. */                                       \
     FUNCTION(RedisModuleKey *, OpenKey, (RedisModuleCtx *, RedisModuleString *, int mode))                                \
     FUNCTION(void, CloseKey, (RedisModuleKey *))                                                                          \
+    FUNCTION(const RedisModuleString *, GetKeyNameFromModuleKey, (RedisModuleKey *))                                      \
     FUNCTION(int, KeyType, (RedisModuleKey *))                                                                            \
     /* The bytes of a string, until the key is changed or closed. For writing: after StringTruncate to the wanted size. */ \
     FUNCTION(char *, StringDMA, (RedisModuleKey *, size_t *, int mode))                                                   \

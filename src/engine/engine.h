@@ -27,6 +27,7 @@ struct engine {
     int databases;
     bool is_primary;
     bool is_loading;
+    bool hears_evictions; /* keys that leave are told, on engines that can */
     bool hears_keys; /* keyspace events are subscribed to (events.c) */
     struct settling settling;
     struct relocations relocations;
@@ -49,6 +50,8 @@ void engine_set_instance(struct engine *engine);
 
 /* events.c: subscribes to keyspace and server events. False when the engine refuses. */
 MUST_USE bool engine_subscribe(RedisModuleCtx *ctx);
+/* events.c: has ledgers put back that the engine evicts, on all engines but Redis 7.0. */
+void engine_hear_evictions(RedisModuleCtx *ctx);
 /* filter.c: sees every RESP command on its way. False when the engine refuses. */
 MUST_USE bool engine_register_filter(RedisModuleCtx *ctx);
 /* commands.c: DIGLOT.GET, DIGLOT.SET and DIGLOT.STATS. */

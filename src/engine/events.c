@@ -109,7 +109,10 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
     int db = api_selected_db(ctx);
     enum change change = change_of(event);
     if (type == API_NOTIFY_EVICTED) note_eviction(engine, db, key.name);
-    if (flag_ledger_owns(engine->ledger, &key))
+    bool is_ledger = flag_ledger_owns(engine->ledger, &key);
+    if (is_ledger && type == API_NOTIFY_EVICTED && engine->is_primary)
+        flag_ledger_note_ledger_evicted(engine->ledger, db, key.slot);
+    else if (is_ledger)
         note_ledger_change(engine, ctx, db, &key, change, event);
     else
         note_item_change(engine, ctx, db, &key, change, event);
@@ -271,6 +274,33 @@ static void on_cron(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     uint64_t now_us = clock_monotonic_us();
     access_note_time(&engine->access, now_us);
     executor_note_time(&engine->executor, now_us);
+}
+
+/* The engine evicts a ledger: what it says is put back as part of the same change. */
+static void on_key(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
+{
+    (void)event;
+    struct engine *engine = engine_instance();
+    if (!engine || subevent != API_KEY_EVICTED || engine->is_loading || !engine->hears_keys) return;
+    const struct api_key_info *info = data;
+    size_t size;
+    const char *text = api.StringPtrLen(api.GetKeyNameFromModuleKey(info->key), &size);
+    struct span name = span_of(text, size);
+    if (!flag_ledger_reserves(name) || api.KeyType(info->key) != API_KEY_STRING) return;
+    struct item_key key = item_key_of(name);
+    if (!flag_ledger_owns(engine->ledger, &key)) return;
+    const char *table = api.StringDMA(info->key, &size, API_READ);
+    flag_ledger_note_ledger_leaving(engine->ledger, api_selected_db(ctx), key.slot, span_of(table, size));
+}
+
+/* Nothing is asked of an engine that evicts no ledgers: each overwriting would pay for it. It stays, because events cannot be
+ * left from inside one. */
+void engine_hear_evictions(RedisModuleCtx *ctx)
+{
+    struct engine *engine = engine_instance();
+    if (engine->hears_evictions) return;
+    engine->hears_evictions = true;
+    (void)api.SubscribeToServerEvent(ctx, (struct api_event){API_EVENT_KEY, 1}, on_key);
 }
 
 static const struct {

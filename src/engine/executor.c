@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "engine/engine.h"
 
 /* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. */
 #define TURN_MICROSECONDS 2000
@@ -353,6 +354,7 @@ static void retain_ledgers(struct executor *executor)
     if (!gate_is_near_eviction(&executor->gate)) return;
     executor->evictions_most = engine_keyspace_count(executor->keyspace, command->db) * FLAG_LEDGER_RETAINED_AT_ONCE / HASH_SLOTS / 4;
     flag_ledger_retain(command->ledger, command->db);
+    if (flag_ledger_strings(command->ledger, command->db) > 0) engine_hear_evictions(executor->gate.ctx);
 }
 
 /* What is to be done ahead of the batches. */

@@ -597,8 +597,15 @@ bool fake_engine_evict(struct fake_keyspace *fake, int db, struct span name)
 {
     struct fake_key **link = find_link(fake, db, name);
     if (!*link) return false;
+    struct item_key key = item_key_of(name);
+    bool is_ledger = fake->ledger && flag_ledger_owns(fake->ledger, &key);
+    if (is_ledger && (*link)->kind == KEYSPACE_STRING)
+        flag_ledger_note_ledger_leaving(fake->ledger, db, key.slot, buffer_content(&(*link)->value));
     free_key(link);
-    tell(fake, db, name, "evicted", CHANGE_OVERWRITE);
+    if (is_ledger)
+        flag_ledger_note_ledger_evicted(fake->ledger, db, key.slot);
+    else
+        tell(fake, db, name, "evicted", CHANGE_OVERWRITE);
     return true;
 }
 

@@ -94,7 +94,7 @@ void fake_resp_flushdb(struct fake_keyspace *fake, int db);
 void fake_resp_flushall(struct fake_keyspace *fake);
 void fake_resp_swapdb(struct fake_keyspace *fake, int first, int second);
 
-/* What the engine does by itself. */
+/* What the engine does by itself. It tells of a ledger that it is about to evict (Redis 7.0 does not: fake_resp_del). */
 bool fake_engine_evict(struct fake_keyspace *fake, int db, struct span name);
 void fake_engine_expire_all(struct fake_keyspace *fake);
 

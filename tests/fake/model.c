@@ -725,9 +725,10 @@ static void harm_ledger(struct model *model, struct place place, struct span led
     char copy[64];
     memcpy(copy, ledger.data, ledger.size);
     struct span name = span_of(copy, ledger.size);
-    switch (choose(model, 6)) {
+    switch (choose(model, 7)) {
     case 0: fake_resp_del(fake, place.db, name); break;
-    case 1: fake_engine_evict(fake, place.db, name); break;
+    case 1:
+    case 6: fake_engine_evict(fake, place.db, name); break;
     case 2: fake_resp_set(fake, place.db, name, SPAN("garbage"), KEYSPACE_NO_EXPIRY); break;
     case 3: fake_resp_lpush(fake, place.db, name); break;
     case 4: fake_resp_append(fake, place.db, name, SPAN("0123456789abcdef")); break;

@@ -11,6 +11,7 @@ import redis as redis_library
 
 from lib.engine_ledger import ledgers
 from lib.pressure import PROTOCOLS, Gauge, Zipf, mixed_size, put_classic
+from lib.servers import wait_replica
 from lib.waiting import wait_until
 from lib.wire import Closed
 
@@ -243,21 +244,42 @@ def read_removals(listener):
     return evicted, evicted_ledgers, swept
 
 
+def loses_ledgers(server):
+    """Redis 7.0 does not tell what it is about to evict."""
+    facts = server.resp().info("server")
+    return facts["redis_version"].startswith("7.0.") and "valkey_version" not in facts
+
+
+def test_a_replica_has_what_is_left(start, start_engine):
+    primary = start(config={"maxmemory": "10mb", "maxmemory-policy": "allkeys-random", "repl-backlog-size": "1mb"})
+    replica = start_engine(module=False)
+    replica.resp().replicaof("127.0.0.1", primary.port)
+    with primary.connect() as client:
+        for begin in range(0, 40000, 100):
+            assert put_classic(client, numbered(begin, begin + 100, 500), flags=begin % 300) == [b"STORED"] * 100
+    primary.resp().config_set("maxmemory", 0)  # every command evicts
+    wait_replica(primary, replica)
+    assert primary.resp().info("stats")["evicted_keys"] > 10000
+    assert replica.digest() == primary.digest()
+
+
 @IO_THREADS
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
 def test_flags_under_pressure_are_lost_with_their_items_or_are_right(start, policy, io_threads):
-    """Twice as many items as there is memory for, every tenth with flags."""
+    """Twice as many items as there is memory for, every tenth with flags; some are overwritten over RESP."""
     server = start(io_threads=io_threads, config={"maxmemory": "30mb", "maxmemory-policy": policy})
     chance = random.Random(3)
     listener = count_removals(server)
     hits = 0
-    with Gauge(server) as gauge, server.connect() as client:
+    with Gauge(server) as gauge, server.connect() as client, server.resp() as redis:
         for _ in range(ITEMS // 100):
+            redis.mset({b"key:%d" % chance.randrange(60000): b"resp" * 200 for _ in range(5)})
             numbers = [chance.randrange(60000) for _ in range(50)]
             found = client.fetch(b"get " + b" ".join(b"key:%d" % number for number in numbers))
             hits += len(found)
             for key, (value, flags, _) in found.items():
-                assert value == b"%0900d" % int(key[4:]) and flags == flags_of(int(key[4:])), (key, flags)
+                expected = (b"resp" * 200, 0) if value[:1] == b"r" else (b"%0900d" % int(key[4:]), flags_of(int(key[4:])))
+                assert (value, flags) == expected, (key, flags)
             missing = [number for number in numbers if b"key:%d" % number not in found]
             for number in missing:
                 client.send(b"set key:%d %d 0 900\r\n%0900d\r\n" % (number, flags_of(number), number))
@@ -266,7 +288,7 @@ def test_flags_under_pressure_are_lost_with_their_items_or_are_right(start, poli
     assert gauge.most < MOST and hits > ITEMS // 10, (gauge.most, hits)
     evicted, evicted_ledgers, swept = read_removals(listener)
     print(f"{policy}: {evicted} items evicted, {evicted_ledgers} ledgers, {swept} items swept for those")
-    assert swept < 0.3 * evicted
+    assert swept < 0.3 * evicted if loses_ledgers(server) else swept == 0
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu"])

@@ -360,8 +360,8 @@ static void test_a_stranger_writes_the_ledger(void **state)
     assert_int_equal(flags_of(world, A), MISS);
     set(world, A, 7);
     assert_int_equal(flags_of(world, A), 7);
-    fake_engine_evict(&world->fake, 0, name);
-    assert_int_equal(flags_of(world, A), MISS);
+    fake_engine_evict(&world->fake, 0, name); /* the engine is no stranger */
+    assert_int_equal(flags_of(world, A), 7);
 }
 
 /* Something in the ledger's place, found there when the database has been loaded. */
@@ -628,6 +628,103 @@ static void test_all_ledgers_are_retained(void **state)
     assert_int_equal(world->fake.retained, 5);
 }
 
+/* ---- Ledgers that the engine evicts ---- */
+
+static void evict_ledger(struct world *world, struct span item)
+{
+    assert_true(fake_engine_evict(&world->fake, 0, ledger_of(world, item)));
+}
+
+static void test_an_evicted_ledger_is_put_back(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    set(world, A2, 6);
+    for (int i = 0; i < 3; i++) {
+        evict_ledger(world, A);
+        assert_int_equal(flags_of(world, A), 5);
+        assert_int_equal(flags_of(world, A2), 6);
+    }
+    evict_ledger(world, A);
+    set(world, A, 7);
+    assert_int_equal(flags_of(world, A), 7);
+    assert_int_equal(flags_of(world, A2), 6);
+    sweep_all(world);
+    assert_int_equal(flags_of(world, A2), 6);
+}
+
+/* What happened in the same turn, before or behind the eviction, happened to what is put back. */
+static void test_notes_hold_for_a_ledger_that_is_put_back(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    set(world, A2, 6);
+    set(world, SPAN("{a}3"), 7);
+    set(world, SPAN("{a}4"), 8);
+    world_set_writable(world, false);
+    resp_set(world, A);
+    assert_true(fake_resp_rename(&world->fake, 0, SPAN("{a}3"), SPAN("{a}5")));
+    evict_ledger(world, A);
+    resp_set(world, A2);
+    assert_true(fake_resp_rename(&world->fake, 0, SPAN("{a}4"), B));
+    world_set_writable(world, true);
+    assert_int_equal(flags_of(world, A), 0);
+    assert_int_equal(flags_of(world, A2), 0);
+    assert_int_equal(flags_of(world, SPAN("{a}5")), 7);
+    assert_int_equal(flags_of(world, B), 8);
+    assert_int_equal(flags_of(world, SPAN("{a}3")), MISS);
+}
+
+static void test_a_stranger_in_the_place_of_an_evicted_ledger(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    world_set_writable(world, false);
+    evict_ledger(world, A);
+    fake_resp_set(&world->fake, 0, ledger_of(world, A), SPAN("garbage"), KEYSPACE_NO_EXPIRY);
+    world_set_writable(world, true);
+    assert_int_equal(flags_of(world, A), MISS);
+}
+
+static void test_an_evicted_ledger_that_said_nothing(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    set(world, A2, 0);
+    set(world, A, 0);
+    evict_ledger(world, A);
+    assert_int_equal(flags_of(world, A), 0);
+    assert_int_equal(flags_of(world, A2), 0);
+    assert_int_equal(flag_ledger_strings(world->ledger, 0), 0);
+    set(world, A, 9);
+    assert_int_equal(flags_of(world, A), 9);
+}
+
+static void test_an_evicted_ledger_of_a_poisoned_slot(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    lose_ledger(world, A);
+    set(world, A2, 6);
+    evict_ledger(world, A);
+    assert_int_equal(flags_of(world, A), MISS);
+    assert_int_equal(flags_of(world, A2), 6);
+    sweep_all(world);
+    assert_int_equal(flags_of(world, A2), 6);
+    assert_null(fake_find(&world->fake, 0, A));
+}
+
+/* A ledger that was leaving and is lost in another way is not put back. */
+static void test_a_ledger_that_did_not_leave(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    const struct fake_key *key = fake_find(&world->fake, 0, ledger_of(world, A));
+    flag_ledger_note_ledger_leaving(world->ledger, 0, hash_slot(A), buffer_content(&key->value));
+    lose_ledger(world, A);
+    assert_int_equal(flags_of(world, A), MISS);
+}
+
 /* What was loaded is explored anew. */
 static void test_loaded_into_a_blank_database(void **state)
 {
@@ -729,6 +826,12 @@ int main(void)
         TEST(test_exploring_finds_a_blank_database),
         TEST(test_exploring_finds_the_ledgers),
         TEST(test_all_ledgers_are_retained),
+        TEST(test_an_evicted_ledger_is_put_back),
+        TEST(test_notes_hold_for_a_ledger_that_is_put_back),
+        TEST(test_a_stranger_in_the_place_of_an_evicted_ledger),
+        TEST(test_an_evicted_ledger_that_said_nothing),
+        TEST(test_an_evicted_ledger_of_a_poisoned_slot),
+        TEST(test_a_ledger_that_did_not_leave),
         TEST(test_loaded_into_a_blank_database),
         TEST(test_a_blank_database_gets_flags),
         TEST(test_burst),
