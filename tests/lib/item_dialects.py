@@ -204,13 +204,16 @@ class Meta(Dialect):
         return None if command.is_quiet and hidden else outcome
 
     def read(self, connection):
-        status, *words = connection.read_line().split(b" ")
+        line = connection.read_line()
+        status, *words = line.split(b" ")
+        if status != b"VA" and status not in self.STATUSES:
+            return None, line, None
         value = connection.read_exactly(int(words.pop(0)) + 2)[:-2] if status == b"VA" else None
         told = {word[:1]: word[1:] for word in words}
         number = int(told[b"O"]) if b"O" in told else None
         token = int(told[b"c"]) if b"c" in told else None
         if value is None:
-            return number, self.STATUSES.get(status, b" ".join([status, *words])), token
+            return number, self.STATUSES[status], token
         if b"f" not in told:
             return number, Outcome("number", number=int(value)), token
         marks = frozenset(mark.decode() for mark in (b"W", b"X", b"Z") if mark in told)

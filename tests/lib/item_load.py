@@ -19,6 +19,7 @@ from dataclasses import replace
 from lib.engine_load import Load
 from lib.item_commands import EXISTS, NEVER, STORED, Item, are_same, execute, is_same
 from lib.item_dialects import ALL, BARRIER, Meta
+from lib.resp import HungUp, RespError
 from lib.waiting import wait_until
 from lib.wire import Closed
 
@@ -73,7 +74,8 @@ class ItemWriter(threading.Thread):
         except (Closed, OSError):
             pass  # the server is gone
         except Exception as wrong:
-            self.surprise = wrong
+            if not self.load.is_demoted():  # then it is another's data that it tells
+                self.surprise = wrong
 
     def turn(self, connection):
         for _ in range(self.random.randint(1, MOST_OPEN)):
@@ -100,12 +102,12 @@ class ItemWriter(threading.Thread):
         number, answer, token = self.dialect.read(connection)
         self.load.note_answer()
         while not self.is_answered_by(self.open[0], number, answer):
-            self.settle(self.open.pop(0), None)
-        step = self.open.pop(0)
-        if answer == EXISTS and step.command and step.command.token_holds:
-            self.acknowledged += 1  # a token may fail without cause
+            self.settle(None)
+        step = self.open[0]
+        if answer == EXISTS and step.command and (step.command.token_holds or step.command.is_late):
+            self.open.pop(0)  # a token may fail without cause
         else:
-            self.settle(step, answer)
+            self.settle(answer)
         if token is not None and step.command.key in self.items:
             self.tokens[step.command.key] = token
 
@@ -116,21 +118,26 @@ class ItemWriter(threading.Thread):
             return step.number == number
         return step.command is None or self.dialect.answer_to(step.command, STORED) is not None
 
-    def settle(self, step, answer):
-        """The step was executed, and answered so; None: not at all."""
+    def settle(self, answer):
+        """The first open step was executed, and answered so; None: not at all."""
+        command = self.open[0].command
+        if command is None:
+            assert answer == BARRIER, answer
+        else:
+            self.settle_command(command, answer)
+        self.open.pop(0)
         self.acknowledged += 1
-        if step.command is None:
-            return
-        key = step.command.key
-        before = self.items.get(key)
-        outcome, after = step.apply(before)
-        expected = self.dialect.answer_to(step.command, outcome)
-        assert answer == expected, f"{step.command} on {before}: {answer}, not {expected}"
-        put(self.items, key, after)
+
+    def settle_command(self, command, answer):
+        before = self.items.get(command.key)
+        outcome, after = self.open[0].apply(before)
+        expected = self.dialect.answer_to(command, outcome)
+        assert answer == expected, f"{command} on {before}: {answer}, not {expected}"
+        put(self.items, command.key, after)
         if after is not before:
-            self.note_change({key: before})
-        if after is None or before is None or (after is not before and step.command.verb not in ("get", "touch")):
-            self.forget_token(key)  # a change of the expiry alone leaves it
+            self.note_change({command.key: before})
+        if after is None or before is None or (after is not before and command.verb not in ("get", "touch")):
+            self.forget_token(command.key)  # a change of the expiry alone leaves it
 
     def note_change(self, before):
         self.past.append((self.load.witness.sent, before))
@@ -189,8 +196,8 @@ class Witness(threading.Thread):
                 connection.call("SELECT", WITNESS_DB)
                 while not self.is_told_to_end:
                     self.turn(connection)
-        except (OSError, AssertionError):
-            pass  # the server is gone
+        except (OSError, HungUp, RespError):
+            pass  # the server is gone, or a replica
 
     def turn(self, connection):
         self.sent += 1
@@ -270,14 +277,16 @@ class Crowd(threading.Thread):
 class ItemLoad(Load):
     """Writers of all protocols, two of each. As a context it starts them, and ends them behind its block."""
 
-    def __init__(self, server, seed=1, before=None, replicas=0, flushes=True, kill_at=None, has_crowd=False):
+    def __init__(self, server, seed=1, before=None, replicas=0, flushes=True, kill_at=None, has_crowd=False,
+                 may_be_demoted=False):
         """`before`: an ended load whose settled items these writers go on with; each protocol then takes over another's.
         `replicas`: as many confirm what the witness writes. `kill_at`: the server is killed right behind this answer.
-        `has_crowd`: it is busy reading besides."""
+        `has_crowd`: it is busy reading besides. `may_be_demoted`: it may become a replica; that ends its writers."""
         self.server = server
         self.has_open_flush = False
         self.answers = itertools.count(1)
         self.kill_at = kill_at
+        self.may_be_demoted = may_be_demoted
         self.witness = Witness(server, replicas, before.witness.sent if before else 0)
         count = 2 * len(ALL)
         self.writers = [ItemWriter(self, b"w%d" % i, ALL[(i + seed) % len(ALL)], seed * 1000 + i,
@@ -301,6 +310,10 @@ class ItemLoad(Load):
         """The sharpest moment for a kill: what has just been read is acknowledged, and nothing else has happened since."""
         if next(self.answers) == self.kill_at:
             os.kill(self.server.pid, signal.SIGKILL)
+
+    def is_demoted(self):
+        """The server has become a replica, where that may be."""
+        return self.may_be_demoted and self.server.resp().info("replication")["role"] == "slave"
 
     def wait_answers(self, count):
         """Until so many requests have been acknowledged since the beginning."""

@@ -60,7 +60,7 @@ class Sentinel(Server):
             file.write(f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
                        f"sentinel monitor {self.NAME} 127.0.0.1 {primary.port} 2\n"
                        f"sentinel down-after-milliseconds {self.NAME} 500\n"
-                       f"sentinel failover-timeout {self.NAME} 5000\n")
+                       f"sentinel failover-timeout {self.NAME} 3000\n")
         self.launch([*ENGINE, path, "--sentinel"])
         self.wait_ready(self.is_ready)
 
