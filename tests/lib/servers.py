@@ -72,6 +72,8 @@ class Server:
         return self.process.pid
 
     def log(self):
+        if self.process is None:
+            return ""  # it was never started
         with open(self.log_path, errors="replace") as log:
             return log.read()
 
