@@ -45,11 +45,13 @@ def kill_round(server, number, before, may_lag):
 
 
 def kill_rounds(server, rounds, may_lag=False):
-    load, acknowledged, lost = None, 0, 0
+    load, acknowledged, lost, lost_by_resp = None, 0, 0, 0
     for number in range(rounds):
         load = kill_round(server, number, load, may_lag)
         acknowledged, lost = acknowledged + load.acknowledged(), lost + load.lost
-    print(f"\n{rounds} rounds, {acknowledged} acknowledged requests, {lost} changes gone with RESP's own behind them")
+        lost_by_resp += max(0, load.lost_by_resp)
+    print(f"\n{rounds} rounds, {acknowledged} acknowledged requests; gone are {lost} changes behind the last of RESP's own, "
+          f"which has lost {lost_by_resp}")
 
 
 def start_with_aof(start_engine, fsync, **options):

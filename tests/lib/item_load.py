@@ -19,6 +19,7 @@ from dataclasses import replace
 from lib.engine_load import Load
 from lib.item_commands import EXISTS, NEVER, STORED, Item, are_same, execute, is_same
 from lib.item_dialects import ALL, BARRIER, Meta
+from lib.replication import is_replica
 from lib.resp import HungUp, RespError
 from lib.waiting import wait_until
 from lib.wire import Closed
@@ -287,6 +288,7 @@ class ItemLoad(Load):
         self.answers = itertools.count(1)
         self.kill_at = kill_at
         self.may_be_demoted = may_be_demoted
+        self.lost_by_resp = 0  # acknowledged numbers of the witness
         self.witness = Witness(server, replicas, before.witness.sent if before else 0)
         count = 2 * len(ALL)
         self.writers = [ItemWriter(self, b"w%d" % i, ALL[(i + seed) % len(ALL)], seed * 1000 + i,
@@ -313,7 +315,7 @@ class ItemLoad(Load):
 
     def is_demoted(self):
         """The server has become a replica, where that may be."""
-        return self.may_be_demoted and self.server.resp().info("replication")["role"] == "slave"
+        return self.may_be_demoted and is_replica(self.server)
 
     def wait_answers(self, count):
         """Until so many requests have been acknowledged since the beginning."""
@@ -333,6 +335,7 @@ class ItemLoad(Load):
         witness = self.witness.saved_on(server)
         least = self.witness.confirmed if may_lag else self.witness.acknowledged
         assert witness >= least, f"RESP's own write {least} is gone: {witness} is there"
+        self.lost_by_resp = self.witness.acknowledged - witness
         lost = 0
         for writer in self.writers:
             found = read_items(server, writer.keys)

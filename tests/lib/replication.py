@@ -14,13 +14,27 @@ def replica_of(primary):
     return {"replicaof": ["127.0.0.1", str(primary.port)]}
 
 
+def facts_of(server):
+    """INFO replication. A sentinel that makes a server a replica closes its clients' connections, ours as well."""
+    for _ in range(3):
+        try:
+            return server.resp().info("replication")
+        except redis.ConnectionError as error:
+            closed = error
+    raise closed
+
+
+def is_replica(server):
+    return facts_of(server)["role"] == "slave"
+
+
 def is_following(replica, primary):
     """As both sides see it: FAILOVER asks the primary."""
-    facts = replica.resp().info("replication")
+    facts = facts_of(replica)
     if facts["role"] != "slave" or facts["master_port"] != primary.port or facts["master_link_status"] != "up":
         return False
     return any(fact["state"] == "online" and fact["port"] == replica.port
-               for name, fact in primary.resp().info("replication").items() if name.startswith("slave") and isinstance(fact, dict))
+               for name, fact in facts_of(primary).items() if name.startswith("slave") and isinstance(fact, dict))
 
 
 def wait_following(replica, primary, patience=PATIENCE):
@@ -100,7 +114,7 @@ def start_sentinels(start_as, primary, replicas, count=3):
 def wait_promoted(sentinels, server):
     """Until all sentinels send clients there, and it takes writes."""
     wait_until(lambda: {sentinel.primary_port() for sentinel in sentinels} == {server.port}
-               and server.resp().info("replication")["role"] == "master", f"the sentinels to promote {server}", SLOW)
+               and not is_replica(server), f"the sentinels to promote {server}", SLOW)
 
 
 def door_of(sentinel):
