@@ -114,7 +114,7 @@ def hand_over_by_sentinels(sentinels, primary, replica, tokens, load):
     with load:
         load.wait_acknowledged(500)
         wait_until(is_ordered, "the sentinels to obey", SLOW)
-        wait_until(load.is_demoted, "the old primary to refuse writes", SLOW)
+        wait_until(load.is_over, "the old primary to refuse writes", SLOW)
     wait_promoted(sentinels, replica)
     load.verify(may_lag=True, server=replica)
     wait_following(primary, replica, SLOW)
@@ -156,3 +156,18 @@ def test_a_replica_promoted_without_asking_goes_its_own_way(pair):
         hand_over(second, first)
         tokens.check(first)
         tokens.check_distinct()
+
+
+def test_a_failover_loses_nothing(pair):
+    """FAILOVER holds writes back until the replica has everything: what was acknowledged is there, all of it."""
+    primary, replica = pair
+    load = None
+    for round in range(2 * ROUNDS + 2):
+        load = ItemLoad(primary, seed=80 + round, before=load, flushes=False, may_be_demoted=True)
+        with load, RespNoise(primary, 5):
+            load.wait_acknowledged(1000)
+            hand_over(primary, replica)
+            wait_until(load.is_over, "every writer to be refused")
+        assert load.verify(server=replica) == 0
+        primary, replica = replica, primary
+    check_consistent(load, primary, replica)

@@ -140,3 +140,37 @@ def test_readers_of_a_replica_see_whole_items(start_engine, io_threads, diskless
             kill_link(primary, replica, number)
             wait_until(lambda: sum(syncs(primary)) > full + partial, "a synchronization")
             wait_following(replica, primary)
+
+
+@MODULE
+@IO_THREADS
+def test_a_restarted_replica_goes_on_where_it_was(start_engine, io_threads, has_module):
+    """What it was when it went is in its RDB; the module adds nothing to its history."""
+    primary, replica = start_pair(start_engine, io_threads, has_module, save="3600 1")
+    begin = syncs(primary)
+    with ItemLoad(primary, seed=3) as load, RespNoise(primary, 3):
+        for number in range(ROUNDS):
+            load.wait_acknowledged(1500)
+            replica.shutdown_saving()
+            load.wait_acknowledged(500)
+            replica.restart()
+            wait_following(replica, primary)
+        load.wait_acknowledged(500)
+    check_equal(load, primary, replica)
+    assert syncs(primary) == (begin[0], begin[1] + ROUNDS)
+
+
+@MODULE
+@IO_THREADS
+def test_a_killed_replica_comes_back(start_engine, io_threads, has_module):
+    primary, replica = start_pair(start_engine, io_threads, has_module, appendonly="yes")
+    with ItemLoad(primary, seed=4) as load, RespNoise(primary, 4):
+        for number in range(ROUNDS):
+            load.wait_acknowledged(1500)
+            replica.kill()
+            load.wait_acknowledged(500)
+            replica.restart()
+            wait_following(replica, primary)
+        load.wait_acknowledged(500)
+    check_equal(load, primary, replica)
+    replica.wait_background_saves()

@@ -21,6 +21,7 @@ class Dialect:
     """Draws commands, and is what they have in common. `seed` decides what is drawn."""
 
     OVER = -1  # an exptime
+    SAYS_ERRORS = True  # of quiet commands, too
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -78,6 +79,7 @@ class Dialect:
 
 
 class Classic(Dialect):
+    SAYS_ERRORS = False
     TEXT_VERBS = ["store", "store", "store", "compare", "compare", "join", "join", "touch", "gat", "get", "delete"]
     COUNTER_VERBS = ["store", "count", "count", "count", "compare", "touch", "gat", "delete"]
     LINES = {b"STORED": STORED, b"NOT_STORED": NOT_STORED, b"EXISTS": EXISTS, b"NOT_FOUND": NOT_FOUND, b"DELETED": DELETED,

@@ -96,12 +96,15 @@ class ItemWriter(threading.Thread):
         key = self.random.choice(self.texts if self.random.random() < 0.7 else self.counters)
         is_changing = any(step.command.key == key for step in self.open)
         tokens = (None if is_changing else self.tokens.get(key), self.spent.get(key))
-        return self.dialect.draw(key, key in self.counters, tokens)
+        command = self.dialect.draw(key, key in self.counters, tokens)
+        is_told = self.dialect.SAYS_ERRORS or not self.load.may_be_demoted
+        return command if is_told else replace(command, is_quiet=False)
 
     def take_answer(self, connection):
         """The next answer; it acknowledges the silent steps before it, too."""
         number, answer, token = self.dialect.read(connection)
         self.load.note_answer()
+        assert not isinstance(answer, bytes), f"{answer} to one of {[step.command for step in self.open]}"
         while not self.is_answered_by(self.open[0], number, answer):
             self.settle(None)
         step = self.open[0]
@@ -316,6 +319,11 @@ class ItemLoad(Load):
     def is_demoted(self):
         """The server has become a replica, where that may be."""
         return self.may_be_demoted and is_replica(self.server)
+
+    def is_over(self):
+        """Every writer has lost its connection, or met a replica in its server's place."""
+        self.check()
+        return not any(writer.is_alive() for writer in self.writers)
 
     def wait_answers(self, count):
         """Until so many requests have been acknowledged since the beginning."""
