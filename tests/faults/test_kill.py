@@ -73,6 +73,26 @@ def test_with_everysec_nothing_is_lost_that_came_before_what_resp_has_kept(start
 
 
 @IO_THREADS
+def test_an_aof_that_is_switched_on_under_load_has_everything(start_engine, io_threads):
+    """What is acknowledged while the engine writes its first AOF is in it."""
+    server = start_engine(config={"appendfsync": "always", "rdb-key-save-delay": "100"}, io_threads=io_threads)
+    load = None
+    for seed in range(4):
+        with ItemLoad(server, seed=seed, before=load) as load:
+            load.wait_acknowledged(1000)
+            server.resp().config_set("appendonly", "yes")
+            load.wait_acknowledged(500)
+            server.wait_background_saves()
+            load.kill_behind(300)
+            load.wait_broken()
+            server.kill()
+        server.config["appendonly"] = "yes"
+        server.restart()
+        load.verify()
+        server.resp().config_set("appendonly", "no")
+
+
+@IO_THREADS
 def test_expiries_survive_to_the_second(start_engine, io_threads):
     """What a crash outlives goes when its time has come, and its flags with it."""
     server = start_with_aof(start_engine, "always", io_threads=io_threads)

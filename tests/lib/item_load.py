@@ -288,7 +288,8 @@ class ItemLoad(Load):
         `has_crowd`: it is busy reading besides. `may_be_demoted`: it may become a replica; that ends its writers."""
         self.server = server
         self.has_open_flush = False
-        self.answers = itertools.count(1)
+        self.answers = 0
+        self.answers_lock = threading.Lock()
         self.kill_at = kill_at
         self.may_be_demoted = may_be_demoted
         self.lost_by_resp = 0  # acknowledged numbers of the witness
@@ -313,8 +314,15 @@ class ItemLoad(Load):
 
     def note_answer(self):
         """The sharpest moment for a kill: what has just been read is acknowledged, and nothing else has happened since."""
-        if next(self.answers) == self.kill_at:
-            os.kill(self.server.pid, signal.SIGKILL)
+        with self.answers_lock:
+            self.answers += 1
+            if self.answers == self.kill_at:
+                os.kill(self.server.pid, signal.SIGKILL)
+
+    def kill_behind(self, more):
+        """Kills the server behind so many more answers."""
+        with self.answers_lock:
+            self.kill_at = self.answers + more
 
     def is_demoted(self):
         """The server has become a replica, where that may be."""
@@ -350,7 +358,7 @@ class ItemLoad(Load):
             lost += self.count_lost(writer, found, witness if may_lag else None)
             if settles:
                 writer.items, writer.open, writer.tokens = as_read(found), [], {}
-                writer.past = [(self.witness.sent, found)]  # the reading made winners
+                writer.past = [(self.witness.sent, {key: item}) for key, item in found.items() if item != writer.items[key]]
         self.has_open_flush &= not settles
         return lost
 

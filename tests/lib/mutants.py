@@ -42,12 +42,12 @@ HASTY = Mutant("it replies before the flush", EXECUTOR, "if (!gate_has_aof(&exec
 # They keep in memory what they should have written down as well.
 FORGETFUL = [
     Mutant("expiries of stores are forgotten", KEYSPACE,
-           'if (expires)\n        api.Replicate(ks->ctx, "SET"', 'if (false)\n        api.Replicate(ks->ctx, "SET"'),
+           'if (expires)\n        REPLICATE(ks, "SET"', 'if (false)\n        REPLICATE(ks, "SET"'),
     Mutant("changes of expiries are forgotten", KEYSPACE,
-           'api.Replicate(ks->ctx, "PEXPIREAT", "sl", ks->name, (long long)expiry);', "{}"),
-    Mutant("ends of expiries are forgotten", KEYSPACE, 'api.Replicate(ks->ctx, "PERSIST", "s", ks->name);', "{}"),
-    Mutant("removals are forgotten", KEYSPACE, 'api.Replicate(ks->ctx, "DEL", "s", ks->name);', ""),
+           'REPLICATE(ks, "PEXPIREAT", "sl", ks->name, (long long)expiry);', "{}"),
+    Mutant("ends of expiries are forgotten", KEYSPACE, 'REPLICATE(ks, "PERSIST", "s", ks->name);', "{}"),
+    Mutant("removals are forgotten", KEYSPACE, 'REPLICATE(ks, "DEL", "s", ks->name);', ""),
     Mutant("flags and marks are forgotten", KEYSPACE,
-           'api.Replicate(ks->ctx, "SETRANGE", "slb", ks->name, (long long)offset, bytes.data, bytes.size);', ""),
+           'REPLICATE(ks, "SETRANGE", "slb", ks->name, (long long)offset, bytes.data, bytes.size);', ""),
     Mutant("flush_all is forgotten", KEYSPACE, '"FLUSHDB", "!c"', '"FLUSHDB", "c"'),
 ]
