@@ -4,12 +4,14 @@ flags, marks and expiry.
 DIGLOT_KILL_ROUNDS sets how often each case kills its server, DIGLOT_KILL_SEED what the rounds draw."""
 import os
 import random
+from contextlib import nullcontext
 
 import pytest
 
 from lib import mutants
 from lib.engine_ledger import ledgers
 from lib.item_load import ItemLoad
+from lib.resp_noise import RespNoise
 from lib.waiting import wait_until
 
 ROUNDS = int(os.environ.get("DIGLOT_KILL_ROUNDS", "15"))
@@ -34,7 +36,8 @@ def kill_round(server, number, before, may_lag):
     """Load, kill -9 in its midst, restart, verify. Returns the load, for the next round to go on with what is there."""
     chance = random.Random(f"{SEED} {number}")
     kill_at = chance.randrange(50, 4000)
-    with ItemLoad(server, seed=SEED * 100000 + number, before=before, kill_at=kill_at, has_crowd=number % 3 == 0) as load:
+    load = ItemLoad(server, seed=SEED * 100000 + number, before=before, kill_at=kill_at, has_crowd=number % 3 == 0)
+    with load, RespNoise(server, number) if number % 2 else nullcontext():
         load.wait_answers(kill_at // 2)
         disturb(server, chance.choice(DISTURBANCES))
         load.wait_broken()

@@ -37,6 +37,11 @@ class Step:
         self.command = command  # None: a barrier
         self.sent_at = time.time()
 
+    @property
+    def may_fail(self):
+        """A token may fail without cause, which SWAPDB gives to all."""
+        return self.command and (self.command.token_holds or self.command.is_late)
+
     def apply(self, item):
         return (BARRIER, item) if self.command is None else execute(self.command, item, (self.sent_at, time.time()))
 
@@ -108,8 +113,8 @@ class ItemWriter(threading.Thread):
         while not self.is_answered_by(self.open[0], number, answer):
             self.settle(None)
         step = self.open[0]
-        if answer == EXISTS and step.command and (step.command.token_holds or step.command.is_late):
-            self.open.pop(0)  # a token may fail without cause
+        if answer == EXISTS and step.may_fail:
+            self.open.pop(0)
         else:
             self.settle(answer)
         if token is not None and step.command.key in self.items:
@@ -156,24 +161,33 @@ class ItemWriter(threading.Thread):
             self.forget_token(key)
         self.items = {}
 
-    def possible_states(self, witness):
-        """What the keys may be now: {key: item}. `witness`: the number that RESP has saved, or None where nothing that was
-        acknowledged may be missing."""
-        items = dict(self.items)
-        yield dict(items)
+    def present_states(self):
+        """What the keys may be where nothing is missing that was acknowledged: {key: item}."""
+        states = [self.items]
+        yield from states
         for step in self.open:
             if step.command:
-                put(items, step.command.key, step.apply(items.get(step.command.key))[1])
-                yield dict(items)
+                states = [after for items in states for after in states_behind(step, items)]
+                yield from states
         if self.load.has_open_flush:
             yield {}
+
+    def past_states(self, witness):
+        """What they were, from the last change back to those that came before the witness' number."""
         items = dict(self.items)
         for sent, before in reversed(self.past):
-            if witness is None or sent < witness:
+            if sent < witness:
                 return
             for key, item in before.items():
                 put(items, key, item)
-            yield dict(items)
+            yield items
+
+
+def states_behind(step, items):
+    """What the keys may be when an open step has been executed."""
+    after = dict(items)
+    put(after, step.command.key, step.apply(items.get(step.command.key))[1])
+    return [after, items] if step.may_fail else [after]
 
 
 def put(items, key, item):
@@ -279,7 +293,8 @@ class Crowd(threading.Thread):
 
 
 class ItemLoad(Load):
-    """Writers of all protocols, two of each. As a context it starts them, and ends them behind its block."""
+    """Writers of all protocols, two of each. As a context it starts them, and ends them behind its block. Half of their items
+    share a hash slot, and so a ledger, with some of lib/resp_noise.py's."""
 
     def __init__(self, server, seed=1, before=None, replicas=0, flushes=True, kill_at=None, has_crowd=False,
                  may_be_demoted=False):
@@ -295,7 +310,8 @@ class ItemLoad(Load):
         self.lost_by_resp = 0  # acknowledged numbers of the witness
         self.witness = Witness(server, replicas, before.witness.sent if before else 0)
         count = 2 * len(ALL)
-        self.writers = [ItemWriter(self, b"w%d" % i, ALL[(i + seed) % len(ALL)], seed * 1000 + i,
+        names = [b"w%d" % i if i % 2 else b"{noise}w%d" % i for i in range(count)]
+        self.writers = [ItemWriter(self, names[i], ALL[(i + seed) % len(ALL)], seed * 1000 + i,
                                    before.writers[i] if before else None) for i in range(count)]
         self.helpers = [self.witness] + [Flusher(self, seed)] * flushes + [Crowd(server), Crowd(server)] * has_crowd
 
@@ -363,10 +379,11 @@ class ItemLoad(Load):
         return lost
 
     def count_lost(self, writer, found, witness):
-        fresh = 1 + sum(step.command is not None for step in writer.open) + self.has_open_flush
-        for at, state in enumerate(writer.possible_states(witness)):
+        if any(are_same(state, found) for state in writer.present_states()):
+            return 0
+        for lost, state in enumerate(writer.past_states(witness) if witness is not None else [], 1):
             if are_same(state, found):
-                return max(0, at - fresh + 1)
+                return lost
         wrong = {key: (writer.items.get(key), found.get(key)) for key in writer.keys
                  if not is_same(writer.items.get(key), found.get(key))}
         raise AssertionError(f"acknowledged and found differ: {str(wrong)[:2000]}\n"

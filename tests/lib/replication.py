@@ -6,7 +6,7 @@ import redis
 from lib.servers import ENGINE, Server, free_port
 from lib.waiting import PATIENCE, wait_until
 
-SLOW = 90  # seconds; a sentinel that finds itself too slow stands still for 30
+SLOW = 150  # seconds; a sentinel that finds itself too slow stands still for 30
 
 
 def replica_of(primary):
