@@ -106,6 +106,11 @@ static bool refuse(RedisModuleCtx *ctx, const char *sentence)
     return false;
 }
 
+static bool is_in_cluster(RedisModuleCtx *ctx)
+{
+    return api.GetContextFlags(ctx) & API_CONTEXT_CLUSTER;
+}
+
 static bool set_up_options(struct diglot *diglot, RedisModuleCtx *ctx)
 {
     options_init(&diglot->options);
@@ -113,6 +118,8 @@ static bool set_up_options(struct diglot *diglot, RedisModuleCtx *ctx)
     if (!diglot->config) return false;
     const char *refusal = options_refusal(&diglot->options);
     if (refusal) return refuse(ctx, refusal);
+    if (is_in_cluster(ctx) && option_get(&diglot->options, db) != 0)
+        return refuse(ctx, "diglot.db must be 0 in a cluster, where other databases do not move with their slots in every engine");
     if (api.SelectDb(ctx, (int)option_get(&diglot->options, db)) != API_OK)
         return refuse(ctx, "diglot.db is a database that this server does not have: lower it or raise 'databases'");
     return api.SelectDb(ctx, 0) == API_OK;
@@ -185,6 +192,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     command->db = (int)option_get(&diglot->options, db);
     command->key_prefix = span_of(diglot->options.key_prefix, strlen(diglot->options.key_prefix));
 
+    cluster_init(&engine->cluster, diglot->ctx, is_in_cluster(ctx), engine->ledger, command->counters);
     engine->owner = diglot;
     engine->ctx = diglot->ctx;
     engine->on_turn = on_turn;
@@ -195,6 +203,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
 static void tear_down_commands(struct diglot *diglot)
 {
     command_context_deinit(&diglot->engine.command);
+    cluster_deinit(&diglot->engine.cluster);
     flag_ledger_free(&diglot->engine.ledger);
     version_clock_deinit(&diglot->engine.versions);
     history_deinit(&diglot->engine.history);
@@ -215,6 +224,7 @@ static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
     struct engine *engine = &diglot->engine;
     if (!executor_init(&engine->executor, &engine->keyspace, &engine->command, uses_threads(diglot)))
         return refuse(ctx, "cannot make an event descriptor: raise the limit of open files (ulimit -n)");
+    engine->executor.cluster = &engine->cluster;
     engine->executor.access = &engine->access;
     engine->executor.login = &engine->login;
     engine->executor.calm = &engine->calm;
@@ -437,10 +447,6 @@ EXPORT int RedisModule_OnLoad(RedisModuleCtx *ctx, void **argv, int argc)
     api.SetModuleAttribs(ctx, "diglot", MODULE_VERSION, API_VERSION);
     if (argc > 0) {
         refuse(ctx, "diglot takes no module arguments: write options as diglot.NAME VALUE lines in the configuration");
-        return API_ERR;
-    }
-    if (api.GetContextFlags(ctx) & API_CONTEXT_CLUSTER) {
-        refuse(ctx, "diglot does not serve cluster nodes yet: load it into a server with 'cluster-enabled no'");
         return API_ERR;
     }
     api.SetModuleOptions(ctx, API_OPTION_IO_ERRORS | API_OPTION_NO_IMPLICIT_SIGNAL | API_OPTION_REPL_ASYNC_LOAD |

@@ -47,6 +47,7 @@ void flag_ledger_free(struct flag_ledger **ledger)
     buffer_deinit(&(*ledger)->found);
     buffer_deinit(&(*ledger)->rescued);
     free((*ledger)->notes);
+    ledger_drop_waiting(*ledger);
     free(*ledger);
     *ledger = NULL;
 }
@@ -55,6 +56,7 @@ void flag_ledger_set_role(struct flag_ledger *ledger, bool is_primary, bool is_w
 {
     if (ledger->is_primary && !is_primary) {
         ledger_drop_notes(ledger);
+        ledger_drop_waiting(ledger);
         slot_map_forget_losses(&ledger->slots);
     }
     ledger->is_primary = is_primary;
@@ -106,8 +108,9 @@ static void learn_slot(struct flag_ledger *ledger, int db, uint16_t slot, struct
         slot_map_poison(&ledger->slots, db, slot);
 }
 
-/* Looks up what is not known of a slot. A key in the ledger's place that is no ledger counts as its loss. */
-static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_t slot)
+/* A key in the ledger's place that is no ledger counts as its loss. A slot that leaves and has none: nobody knows whether it
+ * ever had one. */
+enum slot_ledger ledger_resolve_slot(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     struct slot_states *states = slot_map_database(&ledger->slots, db);
     if (states->ledger[slot] != SLOT_UNKNOWN) return states->ledger[slot];
@@ -120,7 +123,7 @@ static enum slot_ledger resolve_slot(struct flag_ledger *ledger, int db, uint16_
 
     if (states->ledger[slot] == SLOT_LOST) return SLOT_LOST; /* it expired when it was opened */
     if (kind == KEYSPACE_ABSENT)
-        slot_map_set(states, slot, SLOT_EMPTY);
+        slot_map_set(states, slot, ledger_tenure(ledger, slot) == TENURE_LEAVING ? SLOT_GONE : SLOT_EMPTY);
     else if (!is_valid)
         flag_ledger_note_ledger_lost(ledger, db, slot);
     return states->ledger[slot];
@@ -130,7 +133,9 @@ bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, str
 {
     *record = (struct ledger_record){0};
     bool is_found = false;
-    if (resolve_slot(ledger, place.db, place.slot) == SLOT_PRESENT) {
+    enum slot_ledger state = ledger_resolve_slot(ledger, place.db, place.slot);
+    if (state == SLOT_GONE) return false;
+    if (state == SLOT_PRESENT) {
         const struct keyspace_api *api = ledger->keyspace->api;
         if (open_ledger(ledger, place.db, place.slot, KEYSPACE_READ) == KEYSPACE_STRING)
             is_found = ledger_find(api->value(ledger->keyspace), place.hash, record);
@@ -174,7 +179,8 @@ static void put_record(struct flag_ledger *ledger, enum keyspace_kind kind, cons
 
 void ledger_write_record(struct flag_ledger *ledger, struct item_place place, uint32_t flags, uint32_t marks)
 {
-    enum slot_ledger state = resolve_slot(ledger, place.db, place.slot);
+    enum slot_ledger state = ledger_resolve_slot(ledger, place.db, place.slot);
+    if (state == SLOT_GONE) return; /* it must not be made anew: its like is on its way */
     if (slot_map_is_poisoned(&ledger->slots, place.db, place.slot) && !(marks & LEDGER_LOST)) marks |= LEDGER_KNOWN;
     bool clears = flags == 0 && marks == 0;
     if (state != SLOT_PRESENT && clears) return;
@@ -183,7 +189,8 @@ void ledger_write_record(struct flag_ledger *ledger, struct item_place place, ui
     enum keyspace_kind kind = open_ledger(ledger, place.db, place.slot, KEYSPACE_WRITE);
     struct ledger_record present = {0};
     if (kind == KEYSPACE_STRING) ledger_find(api->value(ledger->keyspace), place.hash, &present);
-    if (present.flags != flags || present.marks != marks) {
+    bool may_put = kind == KEYSPACE_STRING || tenure_serves(ledger_tenure(ledger, place.slot));
+    if (may_put && (present.flags != flags || present.marks != marks)) {
         put_record(ledger, kind, &(struct ledger_record){place.hash, flags, marks});
         struct slot_states *states = slot_map_database(&ledger->slots, place.db);
         if (states->ledger[place.slot] != SLOT_LOST) slot_map_set(states, place.slot, SLOT_PRESENT);
@@ -209,7 +216,7 @@ void flag_ledger_explore(struct flag_ledger *ledger, int db)
     struct slot_states *states = slot_map_database(&ledger->slots, db);
     unsigned end = states->explored + EXPLORED_AT_ONCE;
     for (; states->explored < HASH_SLOTS && states->explored < end; states->explored++)
-        resolve_slot(ledger, db, states->explored);
+        ledger_resolve_slot(ledger, db, states->explored);
 }
 
 /* A ledger that says nothing any more gives its memory back instead. */
@@ -280,6 +287,23 @@ void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot)
     slot_map_clean(&ledger->slots, db, slot);
 }
 
+void ledger_distrust(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    enum keyspace_kind kind = open_ledger(ledger, db, slot, KEYSPACE_WRITE);
+    if (kind == KEYSPACE_STRING && ledger_is_valid(api->value(ledger->keyspace))) {
+        buffer_reset(&ledger->scratch, 64 * 1024);
+        ledger_rebuild_lost(api->value(ledger->keyspace), &ledger->scratch);
+        api->store(ledger->keyspace, buffer_content(&ledger->scratch), KEYSPACE_NO_EXPIRY, "set");
+    }
+    api->close(ledger->keyspace);
+}
+
+const char *flag_ledger_tag(const struct flag_ledger *ledger, uint16_t slot)
+{
+    return ledger->tags[slot];
+}
+
 /* A copy from a database that nobody told us: only where no database has flags for the key they are known to be none. */
 static bool any_db_has_record(struct flag_ledger *ledger, struct item_place from, struct ledger_record *record)
 {
@@ -301,15 +325,18 @@ static void carry_flags(struct flag_ledger *ledger, const struct note *note)
     if (note->kind == NOTE_MOVE) ledger_write_record(ledger, note->from, 0, 0);
 }
 
-static void settle_note(struct flag_ledger *ledger, const struct note *note)
+void ledger_apply_note(struct flag_ledger *ledger, const struct note *note)
 {
     switch (note->kind) {
-    case NOTE_OVERWRITE: ledger_write_record(ledger, note->item, 0, 0); break;
+    case NOTE_OVERWRITE:
+    case NOTE_REMOVED: ledger_write_record(ledger, note->item, 0, 0); break;
     case NOTE_MOVE:
     case NOTE_COPY: carry_flags(ledger, note); break;
     case NOTE_UNKNOWN: ledger_write_record(ledger, note->item, 0, LEDGER_LOST); break;
     case NOTE_POISON: poison_ledger(ledger, note->item.db, note->item.slot); break;
     case NOTE_NOTHING: break;
+    case NOTE_CAME:
+    case NOTE_LEDGER_CAME: break; /* there is no cluster that they can have come from */
     }
 }
 
@@ -345,7 +372,10 @@ void flag_ledger_settle(struct flag_ledger *ledger)
     if (buffer_size(&ledger->rescued) > 0) restore_ledgers(ledger);
     for (size_t i = 0; i < ledger->note_count; i++) {
         struct note note = ledger->notes[i];
-        settle_note(ledger, &note);
+        if (ledger->tenures.authority)
+            ledger_settle_in_cluster(ledger, &note);
+        else
+            ledger_apply_note(ledger, &note);
     }
     ledger_drop_notes(ledger);
     ledger->is_settling = false;

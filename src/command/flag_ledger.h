@@ -7,6 +7,7 @@
 #ifndef DIGLOT_COMMAND_FLAG_LEDGER_H
 #define DIGLOT_COMMAND_FLAG_LEDGER_H
 
+#include "command/cluster_map.h"
 #include "command/keyspace.h"
 #include "item/key.h"
 
@@ -68,8 +69,12 @@ bool flag_ledger_reserves(struct span name);
 
 /* A key came into being ("new"), by whatever command. */
 void flag_ledger_note_new(struct flag_ledger *ledger, int db, const struct item_key *key);
-/* A key was written anew by RESP, or removed: no flags. */
+/* A key was written anew by RESP: no flags. */
 void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key);
+/* A key was removed, has expired or was evicted, or has gone to another node of the cluster. */
+void flag_ledger_note_removed(struct flag_ledger *ledger, int db, const struct item_key *key);
+/* A key came from another node of the cluster, by its MIGRATE. */
+void flag_ledger_note_came(struct flag_ledger *ledger, int db, const struct item_key *key);
 /* A key was renamed or moved, or copied: the flags go along. */
 void flag_ledger_note_move(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
                            const struct item_key *to);
@@ -86,11 +91,40 @@ void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t s
 void flag_ledger_note_ledger_leaving(struct flag_ledger *ledger, int db, uint16_t slot, struct span table);
 /* It has evicted it: the one that was leaving last is put back, another one is lost. */
 void flag_ledger_note_ledger_evicted(struct flag_ledger *ledger, int db, uint16_t slot);
+/* A ledger string went to another node of the cluster, by our MIGRATE. */
+void flag_ledger_note_ledger_left(struct flag_ledger *ledger, int db, uint16_t slot);
 /* A ledger string was written by our primary, or came with its slot. */
 void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_t slot);
 void flag_ledger_note_emptied(struct flag_ledger *ledger, int db);
 void flag_ledger_note_swapped(struct flag_ledger *ledger, int first, int second);
 /* Everything was loaded anew. */
 void flag_ledger_note_loaded(struct flag_ledger *ledger);
+
+/* ---- In a cluster (ledger_tenure.c; docs/cluster.md tells the whole idea) ---- */
+
+/* Whoever knows the cluster. `owner` is handed to its functions. */
+struct slot_authority {
+    void *owner;
+    /* What the slot is to us at this moment; where that has changed it tells flag_ledger_set_tenure first. */
+    enum slot_tenure (*confirm)(void *owner, uint16_t slot);
+    /* How many keys of the slot this node has. */
+    uint64_t (*count_keys)(void *owner, uint16_t slot);
+};
+
+/* From now on slots may be others'. `authority` outlives the ledger. */
+void flag_ledger_join_cluster(struct flag_ledger *ledger, const struct slot_authority *authority);
+
+/* What a slot is to us has changed, or is told for the first time (`is_news` false: what it was before is not known). No key
+ * may be open. */
+void flag_ledger_set_tenure(struct flag_ledger *ledger, uint16_t slot, enum slot_tenure tenure, bool is_news);
+
+/* A key of the slot is about to come from another node. No key may be open. */
+void flag_ledger_expect(struct flag_ledger *ledger, uint16_t slot);
+
+/* True when the flags of the slot's items are at another node already. No key may be open. */
+bool flag_ledger_has_left(struct flag_ledger *ledger, int db, uint16_t slot);
+
+/* The tag whose hash is the slot; holds as long as the ledger. */
+const char *flag_ledger_tag(const struct flag_ledger *ledger, uint16_t slot);
 
 #endif

@@ -1,5 +1,5 @@
-/* What the files of the flag ledger share: flag_ledger.c (reading and writing), ledger_notes.c (events), ledger_sweep.c
- * (lost flags). Nobody else includes this. */
+/* What the files of the flag ledger share: flag_ledger.c (reading and writing), ledger_notes.c (events), ledger_tenure.c
+ * (slots that move in a cluster), ledger_sweep.c (lost flags). Nobody else includes this. */
 #ifndef DIGLOT_COMMAND_FLAG_LEDGER_PARTS_H
 #define DIGLOT_COMMAND_FLAG_LEDGER_PARTS_H
 
@@ -20,11 +20,14 @@ struct item_place {
 
 enum note_kind {
     NOTE_OVERWRITE,
+    NOTE_REMOVED,
     NOTE_MOVE,
     NOTE_COPY,
     NOTE_UNKNOWN,
     NOTE_POISON, /* the ledger of item.slot */
     NOTE_NOTHING,
+    NOTE_CAME,   /* the item came from another node of the cluster */
+    NOTE_LEDGER_CAME, /* so did, or may have, the ledger of item.slot */
 };
 
 /* What an event left to be done. */
@@ -37,6 +40,29 @@ struct note {
 };
 
 #define TAG_SIZE 8
+
+/* Notes, in the order of their coming. */
+struct note_list {
+    struct note *notes;
+    size_t count;
+    size_t capacity;
+};
+
+/* Whether everything that happened to the keys of a slot that is coming was seen from the first one on. */
+enum arrival_watch {
+    WATCH_UNDECIDED,
+    WATCH_COMPLETE,
+    WATCH_BROKEN,
+};
+
+/* Slots that move in a cluster (ledger_tenure.c). */
+struct tenures {
+    const struct slot_authority *authority; /* NULL: there is no cluster */
+    uint8_t tenure[HASH_SLOTS];             /* enum slot_tenure, as last told */
+    uint8_t watch[HASH_SLOTS];              /* enum arrival_watch */
+    bool has_arrived[HASH_SLOTS];           /* of a slot that is coming: its ledger is here */
+    struct note_list waiting;               /* what is to be done to ledgers that have not arrived yet */
+};
 
 struct flag_ledger {
     struct keyspace *keyspace;
@@ -54,6 +80,7 @@ struct flag_ledger {
     int leaving_db;        /* from here */
     uint16_t leaving_slot;
     bool has_carry; /* settling may write a record to a slot that has no ledger yet */
+    struct tenures tenures;
 
     uint16_t next_retained; /* the slot */
 
@@ -80,6 +107,34 @@ void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot);
 
 /* Forgets all notes, and gives the memory of a burst of them back. */
 void ledger_drop_notes(struct flag_ledger *ledger);
+
+/* Does what a note says, in a slot that is ours. */
+void ledger_apply_note(struct flag_ledger *ledger, const struct note *note);
+
+/* The same in a cluster, where the slot may not be ours (any longer). */
+void ledger_settle_in_cluster(struct flag_ledger *ledger, const struct note *note);
+
+/* What a slot is to us now: the engine is asked. */
+enum slot_tenure ledger_confirm_tenure(struct flag_ledger *ledger, uint16_t slot);
+/* The same as it was last told, or found out. */
+static inline enum slot_tenure ledger_tenure(const struct flag_ledger *ledger, uint16_t slot)
+{
+    return (enum slot_tenure)ledger->tenures.tenure[slot];
+}
+
+/* Looks up, if it is not known, whether the slot has a ledger, and takes over what that says of itself. */
+enum slot_ledger ledger_resolve_slot(struct flag_ledger *ledger, int db, uint16_t slot);
+
+/* All items that the open ledger knows, and have flags or marks, have lost them from here on. */
+void ledger_distrust(struct flag_ledger *ledger, int db, uint16_t slot);
+
+/* Notes that come ahead of all others that are not settled yet. */
+void ledger_put_notes_first(struct flag_ledger *ledger, const struct note *notes, size_t count);
+
+/* Forgets what waits for ledgers to arrive. */
+void ledger_drop_waiting(struct flag_ledger *ledger);
+/* The same, and what has come so far: there is nothing of it any more, or nobody knows. */
+void ledger_forget_arrivals(struct flag_ledger *ledger);
 
 /* True when a note that is not settled yet concerns this item. */
 bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place);

@@ -22,6 +22,16 @@ static void add_note(struct flag_ledger *ledger, struct note note)
     ledger->has_carry |= note.kind == NOTE_MOVE || note.kind == NOTE_COPY || note.kind == NOTE_UNKNOWN;
 }
 
+void ledger_put_notes_first(struct flag_ledger *ledger, const struct note *notes, size_t count)
+{
+    size_t before = ledger->note_count;
+    for (size_t i = 0; i < count; i++) add_note(ledger, notes[i]);
+    size_t added = ledger->note_count - before;
+    if (added == 0) return;
+    memmove(ledger->notes + added, ledger->notes, before * sizeof *ledger->notes);
+    memcpy(ledger->notes, notes, added * sizeof *notes);
+}
+
 void ledger_drop_notes(struct flag_ledger *ledger)
 {
     ledger->note_count = 0;
@@ -49,7 +59,8 @@ bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place)
     for (size_t i = 0; i < ledger->note_count; i++) {
         const struct note *note = &ledger->notes[i];
         if (places_equal(note->item, place) || places_equal(note->from, place)) return true;
-        if (note->kind == NOTE_POISON && note->item.db == place.db && note->item.slot == place.slot) return true;
+        bool is_about_slot = note->kind == NOTE_POISON || note->kind == NOTE_LEDGER_CAME;
+        if (is_about_slot && note->item.db == place.db && note->item.slot == place.slot) return true;
     }
     return false;
 }
@@ -57,7 +68,7 @@ bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place)
 /* Nothing is to be done for a key of a slot without flags. */
 static bool may_have_flags(struct flag_ledger *ledger, int db, uint16_t slot)
 {
-    if (db == ANY_DB || ledger->has_carry) return true;
+    if (db == ANY_DB || ledger->has_carry || !tenure_serves(ledger_tenure(ledger, slot))) return true;
     return slot_map_database(&ledger->slots, db)->ledger[slot] != SLOT_EMPTY ||
            slot_map_is_poisoned(&ledger->slots, db, slot);
 }
@@ -70,10 +81,25 @@ static bool is_noted_last(const struct flag_ledger *ledger, const struct note *n
     return last->kind == note->kind && places_equal(last->item, note->item);
 }
 
+static void note_item(struct flag_ledger *ledger, enum note_kind kind, int db, const struct item_key *key)
+{
+    struct note note = {.kind = kind, .item = place_of(db, key)};
+    if (may_have_flags(ledger, db, key->slot) && !is_noted_last(ledger, &note)) add_note(ledger, note);
+}
+
 void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key)
 {
-    struct note note = {.kind = NOTE_OVERWRITE, .item = place_of(db, key)};
-    if (may_have_flags(ledger, db, key->slot) && !is_noted_last(ledger, &note)) add_note(ledger, note);
+    note_item(ledger, NOTE_OVERWRITE, db, key);
+}
+
+void flag_ledger_note_removed(struct flag_ledger *ledger, int db, const struct item_key *key)
+{
+    note_item(ledger, NOTE_REMOVED, db, key);
+}
+
+void flag_ledger_note_came(struct flag_ledger *ledger, int db, const struct item_key *key)
+{
+    note_item(ledger, NOTE_CAME, db, key);
 }
 
 /* What a key of this name had before is over, even where nobody told of its end. */
@@ -147,7 +173,9 @@ void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_
 {
     struct slot_states *states = slot_map_database(&ledger->slots, db);
     bool replaces = states->ledger[slot] == SLOT_PRESENT || slot_map_is_poisoned(&ledger->slots, db, slot);
-    if (ledger->is_primary && replaces)
+    if (ledger->is_primary && ledger->tenures.authority)
+        add_note(ledger, (struct note){.kind = NOTE_LEDGER_CAME, .item = {.db = db, .slot = slot}});
+    else if (ledger->is_primary && replaces)
         flag_ledger_note_ledger_lost(ledger, db, slot);
     else
         slot_map_set(states, slot, SLOT_UNKNOWN);
@@ -169,6 +197,7 @@ void flag_ledger_note_emptied(struct flag_ledger *ledger, int db)
         ledger->notes[kept++] = note;
     }
     ledger->note_count = kept;
+    ledger_forget_arrivals(ledger);
     slot_map_empty(&ledger->slots, db);
 }
 
@@ -191,6 +220,7 @@ void flag_ledger_note_swapped(struct flag_ledger *ledger, int first, int second)
 void flag_ledger_note_loaded(struct flag_ledger *ledger)
 {
     ledger_drop_notes(ledger);
+    ledger_forget_arrivals(ledger);
     slot_map_forget(&ledger->slots);
     ledger->is_sweeping = false;
 }

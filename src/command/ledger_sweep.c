@@ -71,7 +71,7 @@ static void remove_lost(struct flag_ledger *ledger)
 {
     while (buffer_size(&ledger->found) > 0) {
         struct span name = take_found(&ledger->found);
-        if (is_lost(ledger, name)) remove_string(ledger, name);
+        if (is_lost(ledger, name) && ledger_confirm_tenure(ledger, hash_slot(name)) == TENURE_OURS) remove_string(ledger, name);
     }
     buffer_reset(&ledger->found, 64 * 1024);
 }
@@ -85,7 +85,9 @@ static void end_sweep(struct flag_ledger *ledger)
     if (ledger->is_primary && !ledger->is_writable) return;
     for (uint16_t slot = 0; slot < HASH_SLOTS; slot++) {
         if (states->poison[slot] != SLOT_SWEPT) continue;
-        if (ledger->is_writable)
+        if (ledger->is_writable && ledger_confirm_tenure(ledger, slot) != TENURE_OURS)
+            slot_map_database(&ledger->slots, ledger->sweep_db)->poison[slot] = SLOT_WAITING;
+        else if (ledger->is_writable)
             ledger_clean_slot(ledger, ledger->sweep_db, slot);
         else
             slot_map_clean(&ledger->slots, ledger->sweep_db, slot);
@@ -101,9 +103,11 @@ bool flag_ledger_sweep(struct flag_ledger *ledger)
         if (!find_poisoned_db(ledger)) return false;
         begin_sweep(ledger);
     }
+    size_t poisoned = ledger->slots.poisoned;
     bool goes_on = ledger->keyspace->api->scan(ledger->keyspace, ledger->sweep_db, &ledger->sweep_cursor, SWEEP_EFFORT,
                                                keep_suspect, ledger);
     remove_lost(ledger);
     if (!goes_on) end_sweep(ledger);
-    return ledger->is_writable && ledger->slots.poisoned > 0;
+    bool gets_on = goes_on || ledger->slots.poisoned < poisoned; /* what is leaving for another node is not ours to sweep */
+    return ledger->is_writable && ledger->slots.poisoned > 0 && gets_on;
 }

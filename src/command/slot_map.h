@@ -15,6 +15,7 @@ enum slot_ledger {
     SLOT_EMPTY,   /* no item has flags */
     SLOT_PRESENT, /* there is a ledger string */
     SLOT_LOST,    /* a new one is to be made that says so; until then, what is there says nothing */
+    SLOT_GONE,    /* it has left for another node of the cluster, ahead of items that are still here */
     SLOT_LEDGERS
 };
 

@@ -212,6 +212,7 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(const char *, CallReplyStringPtr, (RedisModuleCallReply *, size_t *))                                        \
     FUNCTION(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply *, size_t))                             \
     FUNCTION(size_t, CallReplyLength, (RedisModuleCallReply *))                                                           \
+    FUNCTION(long long, CallReplyInteger, (RedisModuleCallReply *))                                                       \
     FUNCTION(int, Replicate, (RedisModuleCtx *, const char *command, const char *format, ...))                            \
     /* Counts a change, as Replicate does, and propagates the client's command: in an event there is none, so it is for   \
      * when nothing is propagated anyway (engine/audience.h). */                                                          \
@@ -233,6 +234,10 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     /* Where in a command its keys stand, as an array to be freed with Free; NULL: it has none, or is no command. */          \
     FUNCTION(int *, GetCommandKeysWithFlags, (RedisModuleCtx *, RedisModuleString **argv, int argc, int *count, int **flags)) \
     FUNCTION(void, Free, (void *))                                                                                        \
+    /* Takes the string over, which must not be of a context. */                                                          \
+    FUNCTION(int, CommandFilterArgReplace, (RedisModuleCommandFilterCtx *, int, RedisModuleString *))                     \
+    FUNCTION(int, CommandFilterArgInsert, (RedisModuleCommandFilterCtx *, int, RedisModuleString *))                      \
+    FUNCTION(int, CommandFilterArgDelete, (RedisModuleCommandFilterCtx *, int))                                           \
     /* Users of the ACL. The handle holds as long as the user: no longer than until the next command; NULL: no such user. */ \
     FUNCTION(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString *))                                         \
     FUNCTION(int, FreeModuleUser, (RedisModuleUser *))                                                                    \

@@ -42,6 +42,22 @@ static void execute(RedisModuleCtx *ctx, const struct request *request, struct r
     engine_keyspace_leave(&engine->keyspace);
 }
 
+/* The engine has let the client through, but the flags of the key may be at another node of the cluster. */
+static bool has_flags(RedisModuleCtx *ctx, RedisModuleString *name)
+{
+    struct engine *engine = engine_instance();
+    if (!engine->cluster.is_enabled) return true;
+    engine_keyspace_enter(&engine->keyspace, ctx);
+    bool has_flags = cluster_has_flags(&engine->cluster, hash_slot(argument(name)));
+    engine_keyspace_leave(&engine->keyspace);
+    return has_flags;
+}
+
+static int reply_try_again(RedisModuleCtx *ctx)
+{
+    return api.ReplyWithError(ctx, "TRYAGAIN the flags of this key's slot are at another node or on their way");
+}
+
 static int reply_wrong_type(RedisModuleCtx *ctx)
 {
     return api.ReplyWithError(ctx, "WRONGTYPE Operation against a key holding the wrong kind of value");
@@ -67,6 +83,7 @@ static int reply_item(RedisModuleCtx *ctx, const struct result *result, struct s
 static int diglot_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     if (argc != 2) return api.WrongArity(ctx);
+    if (!has_flags(ctx, argv[1])) return reply_try_again(ctx);
     if (is_foreign(ctx, argv[1])) return reply_wrong_type(ctx);
     struct request request = {.op = REQUEST_GET, .key = argument(argv[1]), .want_cas = true};
     struct result result = {0};
@@ -155,6 +172,7 @@ static int diglot_set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct request request = {.op = REQUEST_SET, .key = argument(argv[1]), .value = argument(argv[2])};
     const char *error = parse_set(&request, argv + 3, argc - 3);
     if (error) return api.ReplyWithError(ctx, error);
+    if (!has_flags(ctx, argv[1])) return reply_try_again(ctx);
     struct result result = {0};
     execute(ctx, &request, &result, NULL);
     return reply_stored(ctx, &result);

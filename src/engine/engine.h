@@ -6,6 +6,8 @@
 #include "engine/access.h"
 #include "engine/calm.h"
 #include "config/tls_settings.h"
+#include "engine/cluster.h"
+#include "engine/cluster_traffic.h"
 #include "engine/executor.h"
 #include "engine/login.h"
 #include "engine/relocations.h"
@@ -18,6 +20,8 @@ struct engine {
     struct history history;
     struct flag_ledger *ledger;
     struct command_context command; /* of the memcached door */
+    struct cluster cluster;
+    enum cluster_traffic traffic; /* of the command at work; none without a cluster */
     struct access access;
     struct calm calm;
     struct login login;
@@ -47,6 +51,9 @@ struct engine {
 /* The engine of this process, NULL before it is set. */
 struct engine *engine_instance(void);
 void engine_set_instance(struct engine *engine);
+
+/* events.c: any number of items may have changed, here or at another server that they were at until now. */
+void engine_note_all_changed(struct engine *engine);
 
 /* events.c: subscribes to keyspace and server events. False when the engine refuses. */
 MUST_USE bool engine_subscribe(RedisModuleCtx *ctx);

@@ -11,7 +11,8 @@
 
 /* What an event means for an item that has the key's name. */
 enum change {
-    CHANGE_OVERWRITE, /* new content, or none: no flags */
+    CHANGE_OVERWRITE, /* new content: no flags */
+    CHANGE_REMOVED,   /* none any more */
     CHANGE_CONTENT,   /* new content that keeps its flags */
     CHANGE_NOTHING,   /* the content stays */
     CHANGE_NEW,       /* the key came into being; what follows tells how */
@@ -28,7 +29,9 @@ static const struct {
 } changes[] = {
     {"set", CHANGE_OVERWRITE}, /* by far the most common: first */
     {"new", CHANGE_NEW},
-    {"del", CHANGE_OVERWRITE},
+    {"del", CHANGE_REMOVED},
+    {"expired", CHANGE_REMOVED},
+    {"evicted", CHANGE_REMOVED},
     {"expire", CHANGE_NOTHING},
     {"persist", CHANGE_NOTHING},
     {"incrby", CHANGE_CONTENT},
@@ -56,15 +59,27 @@ static bool is_move(const char *event)
     return strcmp(event, "move_to") == 0;
 }
 
+/* What RESTORE makes has no flags; what another node has sent has those that the slot's ledger tells. */
+static void note_import(struct engine *engine, int db, const struct item_key *key)
+{
+    if (engine->traffic == TRAFFIC_ARRIVES)
+        flag_ledger_note_came(engine->ledger, db, key);
+    else
+        flag_ledger_note_overwrite(engine->ledger, db, key);
+}
+
 static void note_item_change(struct engine *engine, RedisModuleCtx *ctx, int db, const struct item_key *key,
                              enum change change, const char *event)
 {
     switch (change) {
-    case CHANGE_NEW: flag_ledger_note_new(engine->ledger, db, key); return;
+    case CHANGE_NEW:
+        if (engine->traffic != TRAFFIC_ARRIVES) flag_ledger_note_new(engine->ledger, db, key);
+        return;
     case CHANGE_NOTHING: return;
     case CHANGE_CONTENT: break;
-    case CHANGE_OVERWRITE:
-    case CHANGE_IMPORTED: flag_ledger_note_overwrite(engine->ledger, db, key); break;
+    case CHANGE_OVERWRITE: flag_ledger_note_overwrite(engine->ledger, db, key); break;
+    case CHANGE_REMOVED: flag_ledger_note_removed(engine->ledger, db, key); break;
+    case CHANGE_IMPORTED: note_import(engine, db, key); break;
     case CHANGE_MOVED_FROM: relocations_note_moved_from(engine, db, key); break;
     case CHANGE_MOVED_TO: relocations_note_moved_to(engine, ctx, db, key, is_move(event)); break;
     case CHANGE_COPIED_TO: relocations_note_copied_to(engine, ctx, db, key); break;
@@ -82,8 +97,11 @@ static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int d
     if (change == CHANGE_MOVED_FROM) relocations_note_moved_from(engine, db, key);
     if (change == CHANGE_MOVED_TO) relocations_note_moved_to_ledger(engine, ctx, is_move(event));
     if (change == CHANGE_COPIED_TO) relocations_note_copied_to_ledger(engine, ctx, db, key);
+    bool has_left = change == CHANGE_REMOVED && engine->traffic == TRAFFIC_LEAVES && strcmp(event, "del") == 0;
     if (change == CHANGE_IMPORTED || !engine->is_primary)
         flag_ledger_note_ledger_changed(engine->ledger, db, key->slot);
+    else if (has_left)
+        flag_ledger_note_ledger_left(engine->ledger, db, key->slot);
     else
         flag_ledger_note_ledger_lost(engine->ledger, db, key->slot);
 }
@@ -155,6 +173,7 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
         calm_note_loop(&engine->calm);
         access_begin_turn(&engine->access, ctx);
         usage_notes_follow_option(engine);
+        engine->traffic = TRAFFIC_NONE;
         executor_turn(&engine->executor, ctx);
         access_end_turn(&engine->access);
     } else {
@@ -162,8 +181,7 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     }
 }
 
-/* Any number of items may have changed, here or at another server that they were at until now. */
-static void note_all_changed(struct engine *engine)
+void engine_note_all_changed(struct engine *engine)
 {
     version_catch_up(&engine->versions, clock_wall_ns());
     version_advance_all(&engine->versions);
@@ -176,7 +194,7 @@ static void on_flush(RedisModuleCtx *ctx, struct api_event event, uint64_t subev
     struct engine *engine = engine_instance();
     if (!engine || subevent != API_FLUSH_END) return;
     const struct api_flush_info *info = data;
-    note_all_changed(engine);
+    engine_note_all_changed(engine);
     if (info->db < 0)
         flag_ledger_note_loaded(engine->ledger);
     else
@@ -189,13 +207,14 @@ static void on_swap(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     struct engine *engine = engine_instance();
     if (!engine) return;
     const struct api_swap_info *info = data;
-    note_all_changed(engine);
+    engine_note_all_changed(engine);
     flag_ledger_note_swapped(engine->ledger, info->first, info->second);
 }
 
 static void note_dataset_replaced(struct engine *engine)
 {
-    note_all_changed(engine);
+    engine_note_all_changed(engine);
+    cluster_note_upheaval(&engine->cluster);
     flag_ledger_note_loaded(engine->ledger);
 }
 
@@ -225,7 +244,8 @@ static void on_role(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     calm_note_event(&engine->calm);
     engine->is_primary = subevent == API_ROLE_NOW_PRIMARY;
     engine->command.flush_at_ms = 0; /* it was asked of the old role */
-    note_all_changed(engine);
+    engine_note_all_changed(engine);
+    cluster_note_upheaval(&engine->cluster);
     flag_ledger_set_role(engine->ledger, engine->is_primary, false);
 }
 

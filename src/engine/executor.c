@@ -143,6 +143,7 @@ static void look_ahead(struct executor *executor, const struct batch *batch)
     for (uint32_t i = batch->executed; i < end && may_look_at(executor, &batch->messages[i].request); i++) {
         const struct request *request = &batch->messages[i].request;
         struct span name = command_full_key(executor->command, request->key);
+        if (executor->cluster->is_enabled && !cluster_is_plain(executor->cluster, hash_slot(name))) break;
         uint64_t hash = hash_key(name);
         if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, hash, use_of(request), request)) break;
         if (request->op != REQUEST_GET) version_prefetch(executor->command->versions, hash);
@@ -202,6 +203,15 @@ static enum gate_verdict pass_gate(struct executor *executor, const struct reque
     return mark == GATE_WAIT ? GATE_WAIT : GATE_OPEN;
 }
 
+/* In a cluster the key's slot must be this node's. */
+static bool is_served_here(struct executor *executor, struct batch *batch, struct message *message)
+{
+    const struct request *request = &message->request;
+    if (!request_is_keyed(request->op)) return true;
+    return cluster_admits(executor->cluster, command_full_key(executor->command, request->key), request_writes(request->op),
+                          &message->result, batch->extras[batch->executed].refusal);
+}
+
 static enum progress execute_message(struct executor *executor, struct batch *batch, struct identity *identity,
                                      struct message *message)
 {
@@ -210,6 +220,7 @@ static enum progress execute_message(struct executor *executor, struct batch *ba
     if (request->op == REQUEST_AUTH) return execute_login(executor, batch, message);
     if (!identity->grant.is_open && !access_check(executor->access, identity, request, &message->result))
         return PROGRESS_DONE;
+    if (executor->cluster->is_enabled && !is_served_here(executor, batch, message)) return PROGRESS_DONE;
     if (request_dumps(request->op)) {
         if (executor->has_dumped) return PROGRESS_PARKED;
         executor->has_dumped = true;
@@ -368,6 +379,7 @@ static void prepare(struct executor *executor, RedisModuleCtx *ctx)
     gate_begin_turn(gate, executor->calm, ctx, flags, audience->state == AUDIENCE_ABSENT);
     executor->command->now_ms = clock_wall_ms();
     flag_ledger_set_role(executor->command->ledger, gate_is_primary(gate), gate_lets_maintenance_write(gate));
+    cluster_begin_turn(executor->cluster);
     flag_ledger_settle(executor->command->ledger);
     flag_ledger_explore(executor->command->ledger, executor->command->db);
     if (executor->must_retain) retain_ledgers(executor);

@@ -11,6 +11,7 @@
 #include "base/mailbox.h"
 #include "command/batch.h"
 #include "command/command.h"
+#include "engine/cluster.h"
 #include "engine/gate.h"
 #include "engine/keyspace.h"
 #include "engine/login.h"
@@ -25,6 +26,7 @@ struct executor {
     struct mailbox inbox; /* with a bell; its descriptor is in the engine's event loop */
     struct engine_keyspace *keyspace;
     struct command_context *command;
+    struct cluster *cluster;
     struct access *access;
     struct login *login;
     const struct calm *calm;
@@ -48,8 +50,8 @@ struct executor {
     void *collect_context;
 };
 
-/* The caller sets `access`, `login`, `calm` and `lent` behind this. `has_threads`: batches come from other threads, which must wake the
- * engine's loop. False with errno when the kernel refuses a descriptor. */
+/* The caller sets `cluster`, `access`, `login`, `calm` and `lent` behind this. `has_threads`: batches come from other threads, which
+ * must wake the engine's loop. False with errno when the kernel refuses a descriptor. */
 MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
                             bool has_threads);
 /* Forgets the batches that it holds; they are their connections'. */

@@ -7,8 +7,9 @@ static void on_command(RedisModuleCommandFilterCtx *filter)
 {
     struct engine *engine = engine_instance();
     int count = api.CommandFilterArgsCount(filter);
-    if (!engine || count < 1) return;
+    if (!engine || count < 1 || engine->cluster.is_asking) return;
     struct span name = words_argument(filter, 0);
+    if (engine->cluster.is_enabled) cluster_traffic_note_command(engine, filter, name, count);
     if (!engine->keyspace.ctx) calm_note_command(&engine->calm, name); /* else it is a question of our own */
     access_note_command(&engine->access, filter, name, count);
     pauses_note_command(&engine->executor.gate.pauses, filter, name, count);

@@ -123,6 +123,14 @@ static struct ledger_record carry_clean(struct ledger_record record)
     return record;
 }
 
+static struct ledger_record carry_lost(struct ledger_record record)
+{
+    bool says_something = record.flags != 0 || (record.marks & ~(uint32_t)LEDGER_KNOWN) != 0;
+    if (says_something) record.marks = LEDGER_LOST;
+    record.flags = 0;
+    return record;
+}
+
 static size_t count_carried(struct span table, carry_record *carry)
 {
     size_t count = 0;
@@ -158,4 +166,9 @@ void ledger_rebuild(struct span table, struct buffer *output)
 void ledger_rebuild_clean(struct span table, struct buffer *output)
 {
     rebuild(table, carry_clean, output);
+}
+
+void ledger_rebuild_lost(struct span table, struct buffer *output)
+{
+    rebuild(table, carry_lost, output);
 }

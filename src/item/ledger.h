@@ -53,4 +53,7 @@ void ledger_rebuild(struct span table, struct buffer *output);
 /* The same for a slot that is no longer poisoned: without the record that says so, and without the marks KNOWN. */
 void ledger_rebuild_clean(struct span table, struct buffer *output);
 
+/* The same where no record can be trusted: each that says something is marked LOST instead. */
+void ledger_rebuild_lost(struct span table, struct buffer *output);
+
 #endif

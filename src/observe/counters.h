@@ -38,6 +38,7 @@
     COUNTER(TOUCH_MISSES, "touch_misses", false, "touch and gat that did not")                                            \
     COUNTER(STORE_TOO_LARGE, "store_too_large", false, "values refused because of max-item-size")                         \
     COUNTER(STORE_NO_MEMORY, "store_no_memory", false, "values refused because the engine had no memory")                 \
+    COUNTER(CLUSTER_REFUSALS, "cluster_refusals", false, "requests refused because this cluster node does not serve their key") \
     COUNTER(AUTH_CMDS, "auth_cmds", false, "authentication attempts")                                                     \
     COUNTER(AUTH_ERRORS, "auth_errors", false, "authentication attempts that failed")                                     \
     COUNTER(BYTES_READ, "bytes_read", false, "bytes received from memcached clients")                                     \

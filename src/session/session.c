@@ -233,20 +233,35 @@ static void start_watching(struct session *session, struct result *result)
     }
 }
 
-/* A key of a text get was denied: as in the engine's MGET the reply is an error, which stands in END's place. */
+static bool is_refusal(enum result_status status)
+{
+    return status == RESULT_DENIED || status == RESULT_REFUSED;
+}
+
+/* The last one counts. Its words may lie in a batch that is used anew before the get ends. */
+static void keep_denial(struct session *session, const struct result *result)
+{
+    size_t size = result->text.size < SESSION_DENIAL_MAX ? result->text.size : SESSION_DENIAL_MAX;
+    session->denial = result->status;
+    session->denial_size = (uint8_t)size;
+    memcpy(session->denial_text, result->text.data, size);
+}
+
+/* A key of a text get was denied, or is another cluster node's: as in the engine's MGET the reply is an error, which stands in
+ * END's place. */
 static void encode_denied_get(struct session *session, const struct message *message, struct span values,
                               struct buffer *output)
 {
     struct request request = message->request;
-    if (message->result.status == RESULT_DENIED) {
-        session->denial = message->result.text;
+    if (is_refusal(message->result.status)) {
+        keep_denial(session, &message->result);
     }
     request.ends_reply = false;
     session->dialect->encode(&request, &message->result, values, output);
     if (message->request.ends_reply) {
-        const struct result denied = {.status = RESULT_DENIED, .text = session->denial};
+        const struct result denied = {.status = session->denial, .text = span_of(session->denial_text, session->denial_size)};
         session->dialect->encode(&message->request, &denied, values, output);
-        session->denial = SPAN("");
+        session->denial = RESULT_PENDING;
     }
 }
 
@@ -279,7 +294,7 @@ static void encode_message(struct session *session, struct batch *batch, struct 
     bool is_login = message->request.op == REQUEST_AUTH;
     if (status == RESULT_UNAUTHENTICATED && !is_login) {
         encode_unauthenticated(session, batch, message, output);
-    } else if ((status == RESULT_DENIED || session->denial.size > 0) && is_text_get(session, &message->request)) {
+    } else if ((is_refusal(status) || session->denial != RESULT_PENDING) && is_text_get(session, &message->request)) {
         encode_denied_get(session, message, values, output);
     } else {
         session->dialect->encode(&message->request, &message->result, values, output);

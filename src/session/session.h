@@ -17,13 +17,18 @@
 
 struct dialect;
 
+/* More of a refusal's words is not kept from one batch to the next. */
+#define SESSION_DENIAL_MAX 128
+
 struct session {
     const struct options *options;
     const struct dialect *dialect; /* NULL before the first byte */
     struct counters *counters; /* of the thread that turns this session */
     const struct doorkeeper *doorkeeper;
     struct identity *identity; /* NULL: anonymous */
-    struct span denial;        /* why a key of the text get under way was denied; empty: none was */
+    enum result_status denial; /* as what a key of the text get under way was refused, RESULT_PENDING: none was … */
+    uint8_t denial_size;       /* … and why */
+    char denial_text[SESSION_DENIAL_MAX];
     bool has_secret;           /* the input may hold a password, or what is left of one */
     size_t swallow;            /* bytes of a refused value still to be skipped */
     size_t lineless;           /* bytes at the input's beginning that are known to hold no line end */

@@ -75,6 +75,9 @@ enum tell {
     TELL_IDLE = 1 << 5,       /* `idle_seconds` is known */
 };
 
+/* Longest sentence of a refusal that is made for its request. */
+#define REFUSAL_SIZE 80
+
 struct extras {
     uint32_t asks; /* of enum ask; set by the decoder */
     uint32_t told; /* of enum tell; this and what follows `initial` is set by the executor */
@@ -87,6 +90,7 @@ struct extras {
     int64_t idle_seconds;      /* since the item was last read or written */
     uint64_t size;             /* of the value, in bytes */
     char key[ITEM_KEY_MAX];    /* a key that does not stand in the input as it is (base64) */
+    char refusal[REFUSAL_SIZE]; /* room for the executor, for classic requests too */
 };
 
 struct request {
@@ -134,7 +138,7 @@ struct result {
     uint64_t number;       /* CAS token (want_cas, no extras); result of incr and decr */
     uint32_t value_offset; /* into the batch's value bytes */
     uint32_t value_size;
-    struct span text; /* static text */
+    struct span text; /* static, or in the message's extras */
 };
 
 /* A request that changes the keyspace (or may). */
@@ -144,6 +148,12 @@ bool request_writes(enum request_op op);
 static inline bool request_is_local(enum request_op op)
 {
     return op <= REQUEST_QUIT;
+}
+
+/* A request that is about one key. */
+static inline bool request_is_keyed(enum request_op op)
+{
+    return op >= REQUEST_GET && op <= REQUEST_DEBUG;
 }
 
 /* A dump of items: answered in parts, in the background. */

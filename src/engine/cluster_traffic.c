@@ -1,0 +1,122 @@
+#include "engine/cluster_traffic.h"
+
+#include "engine/engine.h"
+#include "engine/words.h"
+
+/* MIGRATE host port key db timeout …, or "" in the key's place and KEYS key key … at the end. */
+enum { MIGRATE_KEY = 3, MIGRATE_OPTIONS = 6 };
+
+struct departure {
+    RedisModuleCommandFilterCtx *filter;
+    int first; /* of its keys */
+    int end;
+    int ledger_at; /* 0: the ledger is not among them */
+    uint16_t slot;
+};
+
+static int skip_option(RedisModuleCommandFilterCtx *filter, int at)
+{
+    struct span option = words_argument(filter, at);
+    return at + (words_equal(option, "auth2") ? 3 : words_equal(option, "auth") ? 2 : 1);
+}
+
+static bool find_keys(struct departure *departure, int count)
+{
+    departure->first = MIGRATE_KEY;
+    departure->end = MIGRATE_KEY + 1;
+    if (count < MIGRATE_OPTIONS) return false;
+    if (words_argument(departure->filter, MIGRATE_KEY).size > 0) return true;
+    for (int at = MIGRATE_OPTIONS; at + 1 < count; at = skip_option(departure->filter, at)) {
+        if (!words_equal(words_argument(departure->filter, at), "keys")) continue;
+        departure->first = at + 1;
+        departure->end = count;
+        return true;
+    }
+    return false;
+}
+
+static void find_ledger(struct departure *departure, const struct flag_ledger *ledger)
+{
+    departure->ledger_at = 0;
+    for (int at = departure->first; at < departure->end; at++) {
+        struct span name = words_argument(departure->filter, at);
+        if (!flag_ledger_reserves(name)) continue;
+        struct item_key key = item_key_of(name);
+        if (flag_ledger_owns(ledger, &key)) departure->ledger_at = at;
+    }
+}
+
+/* Any key of the slot but its ledger; NULL: there is none. */
+static RedisModuleString *find_other_key(struct engine *engine, const struct departure *departure)
+{
+    RedisModuleString *other = NULL;
+    RedisModuleCallReply *names = cluster_keys(&engine->cluster, departure->slot, 2);
+    size_t count = names ? api.CallReplyLength(names) : 0;
+    for (size_t i = 0; i < count && !other; i++) {
+        size_t size = 0;
+        RedisModuleCallReply *name = api.CallReplyArrayElement(names, i);
+        const char *data = name ? api.CallReplyStringPtr(name, &size) : NULL;
+        if (data && !flag_ledger_reserves(span_of(data, size))) other = api.CreateString(NULL, data, size);
+    }
+    if (names) api.FreeCallReply(names);
+    return other;
+}
+
+static void send_other_key(struct engine *engine, const struct departure *departure)
+{
+    RedisModuleString *other = find_other_key(engine, departure);
+    if (other) api.CommandFilterArgReplace(departure->filter, departure->ledger_at, other);
+}
+
+static void send_behind_others(const struct departure *departure)
+{
+    struct span name = words_argument(departure->filter, departure->ledger_at);
+    RedisModuleString *ledger = api.CreateString(NULL, name.data, name.size);
+    api.CommandFilterArgInsert(departure->filter, departure->end, ledger);
+    api.CommandFilterArgDelete(departure->filter, departure->ledger_at);
+}
+
+static void hold_ledger_back(struct engine *engine, const struct departure *departure)
+{
+    uint64_t listed = (uint64_t)(departure->end - departure->first);
+    bool are_all = cluster_count_keys(&engine->cluster, departure->slot) <= listed;
+    if (are_all)
+        send_behind_others(departure);
+    else if (listed > 1)
+        api.CommandFilterArgDelete(departure->filter, departure->ledger_at);
+    else
+        send_other_key(engine, departure);
+}
+
+/* Before a key leaves it is known that its slot does. */
+static void note_departure(struct engine *engine, RedisModuleCommandFilterCtx *filter, int count)
+{
+    struct departure departure = {.filter = filter};
+    if (!find_keys(&departure, count)) return;
+    departure.slot = hash_slot(words_argument(filter, departure.first));
+    if (cluster_confirm(&engine->cluster, departure.slot) != TENURE_LEAVING) return;
+    find_ledger(&departure, engine->ledger);
+    if (departure.ledger_at > 0) hold_ledger_back(engine, &departure);
+}
+
+static void note_arrival(struct engine *engine, struct span name)
+{
+    uint16_t slot = hash_slot(name);
+    cluster_confirm(&engine->cluster, slot);
+    flag_ledger_expect(engine->ledger, slot);
+}
+
+void cluster_traffic_note_command(struct engine *engine, RedisModuleCommandFilterCtx *filter, struct span name, int count)
+{
+    engine->traffic = TRAFFIC_NONE;
+    if (words_equal(name, "cluster")) cluster_note_command(&engine->cluster);
+    bool leaves = words_equal(name, "migrate"), arrives = words_equal(name, "restore-asking");
+    if ((!leaves && !arrives) || count < 2 || !engine->is_primary) return;
+    engine_keyspace_enter(&engine->keyspace, engine->ctx);
+    if (leaves)
+        note_departure(engine, filter, count);
+    else
+        note_arrival(engine, words_argument(filter, 1));
+    engine_keyspace_leave(&engine->keyspace);
+    engine->traffic = leaves ? TRAFFIC_LEAVES : TRAFFIC_ARRIVES;
+}
