@@ -18,6 +18,11 @@ struct item_place {
     uint64_t hash;
 };
 
+static inline bool places_equal(struct item_place a, struct item_place b)
+{
+    return a.hash == b.hash && a.slot == b.slot && a.db == b.db;
+}
+
 enum note_kind {
     NOTE_OVERWRITE,
     NOTE_REMOVED,
@@ -86,6 +91,7 @@ struct flag_ledger {
 
     int sweep_db;
     bool is_sweeping;
+    bool has_put_off; /* this sweep, or the last one, has left a poisoned slot as it is */
     uint64_t sweep_cursor;
     struct buffer found; /* names of lost keys of the present step, each behind its size_t size */
 

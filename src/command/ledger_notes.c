@@ -49,11 +49,6 @@ static struct item_place place_of(int db, const struct item_key *key)
     return (struct item_place){db, item_key_slot(key), key->hash};
 }
 
-static bool places_equal(struct item_place a, struct item_place b)
-{
-    return a.hash == b.hash && a.slot == b.slot && a.db == b.db;
-}
-
 bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place)
 {
     for (size_t i = 0; i < ledger->note_count; i++) {

@@ -24,6 +24,7 @@ static void begin_sweep(struct flag_ledger *ledger)
     slot_map_begin_sweep(&ledger->slots, ledger->sweep_db);
     ledger->sweep_cursor = 0;
     ledger->is_sweeping = true;
+    ledger->has_put_off = false;
 }
 
 /* A visitor of the keyspace's walk: keeps the names of keys in poisoned slots. */
@@ -76,6 +77,14 @@ static void remove_lost(struct flag_ledger *ledger)
     buffer_reset(&ledger->found, 64 * 1024);
 }
 
+/* What is leaving for another node of the cluster is not ours to sweep, nor to clean; it may stay in the end. */
+static void put_off(struct flag_ledger *ledger, uint16_t slot)
+{
+    struct slot_states *states = slot_map_database(&ledger->slots, ledger->sweep_db);
+    if (states->poison[slot] != SLOT_CLEAN) states->poison[slot] = SLOT_WAITING;
+    ledger->has_put_off = true;
+}
+
 /* Every slot that was swept is clean. A replica's ledgers are its primary's business; a primary that may not write now
  * sweeps again. */
 static void end_sweep(struct flag_ledger *ledger)
@@ -86,7 +95,7 @@ static void end_sweep(struct flag_ledger *ledger)
     for (uint16_t slot = 0; slot < HASH_SLOTS; slot++) {
         if (states->poison[slot] != SLOT_SWEPT) continue;
         if (ledger->is_writable && ledger_confirm_tenure(ledger, slot) != TENURE_OURS)
-            slot_map_database(&ledger->slots, ledger->sweep_db)->poison[slot] = SLOT_WAITING;
+            put_off(ledger, slot);
         else if (ledger->is_writable)
             ledger_clean_slot(ledger, ledger->sweep_db, slot);
         else
@@ -103,11 +112,10 @@ bool flag_ledger_sweep(struct flag_ledger *ledger)
         if (!find_poisoned_db(ledger)) return false;
         begin_sweep(ledger);
     }
-    size_t poisoned = ledger->slots.poisoned;
     bool goes_on = ledger->keyspace->api->scan(ledger->keyspace, ledger->sweep_db, &ledger->sweep_cursor, SWEEP_EFFORT,
                                                keep_suspect, ledger);
     remove_lost(ledger);
     if (!goes_on) end_sweep(ledger);
-    bool gets_on = goes_on || ledger->slots.poisoned < poisoned; /* what is leaving for another node is not ours to sweep */
-    return ledger->is_writable && ledger->slots.poisoned > 0 && gets_on;
+    bool must_hurry = ledger->is_sweeping || !ledger->has_put_off;
+    return ledger->is_writable && ledger->slots.poisoned > 0 && must_hurry;
 }

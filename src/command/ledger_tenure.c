@@ -80,17 +80,34 @@ static const struct note *find_waiting(const struct flag_ledger *ledger, const s
     const struct note_list *waiting = &ledger->tenures.waiting;
     for (size_t i = waiting->count; i > 0; i--) {
         const struct note *other = &waiting->notes[i - 1];
-        if (other->item.hash == note->item.hash && other->item.slot == note->item.slot && other->item.db == note->item.db)
-            return other;
+        if (places_equal(other->item, note->item)) return other;
     }
     return NULL;
 }
 
-static size_t count_waiting(const struct flag_ledger *ledger, uint16_t slot)
+/* What waits for ledgers, and behind it what waits to be settled. */
+static const struct note *note_at(const struct flag_ledger *ledger, size_t index)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < ledger->tenures.waiting.count; i++) count += ledger->tenures.waiting.notes[i].item.slot == slot;
-    return count;
+    const struct note_list *waiting = &ledger->tenures.waiting;
+    return index < waiting->count ? &waiting->notes[index] : &ledger->notes[index - waiting->count];
+}
+
+static bool is_newest(const struct flag_ledger *ledger, size_t index, size_t count)
+{
+    for (size_t i = index + 1; i < count; i++)
+        if (places_equal(note_at(ledger, i)->item, note_at(ledger, index)->item)) return false;
+    return true;
+}
+
+/* How many keys of the slot are known to be here because somebody wrote them here. */
+static size_t count_written(const struct flag_ledger *ledger, uint16_t slot)
+{
+    size_t count = ledger->tenures.waiting.count + ledger->note_count, written = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct note *note = note_at(ledger, i);
+        written += note->item.slot == slot && note->kind == NOTE_OVERWRITE && is_newest(ledger, i, count);
+    }
+    return written;
 }
 
 /* What does not fit into memory: forgetting that an item was written anew is made good by trusting no record; where flags
@@ -105,11 +122,11 @@ static void forgo_note(struct flag_ledger *ledger, const struct note *note)
 }
 
 /* The watch is complete if every key that the slot has here was noted. */
-static void decide_watch(struct flag_ledger *ledger, uint16_t slot, size_t noted)
+static void decide_watch(struct flag_ledger *ledger, uint16_t slot)
 {
     const struct slot_authority *authority = ledger->tenures.authority;
     if (ledger->tenures.watch[slot] != WATCH_UNDECIDED) return;
-    bool is_complete = authority->count_keys(authority->owner, slot) <= noted;
+    bool is_complete = authority->count_keys(authority->owner, slot) <= count_written(ledger, slot);
     ledger->tenures.watch[slot] = is_complete ? WATCH_COMPLETE : WATCH_BROKEN;
 }
 
@@ -125,7 +142,7 @@ static void let_wait(struct flag_ledger *ledger, const struct note *note)
 
 void flag_ledger_expect(struct flag_ledger *ledger, uint16_t slot)
 {
-    if (ledger->is_primary && ledger_tenure(ledger, slot) == TENURE_COMING) decide_watch(ledger, slot, 0);
+    if (ledger->is_primary && ledger_tenure(ledger, slot) == TENURE_COMING) decide_watch(ledger, slot);
 }
 
 /* ---- Slots that change hands ---- */
@@ -294,7 +311,7 @@ static void settle_before_ledger(struct flag_ledger *ledger, const struct note *
     struct note unknown = {.kind = NOTE_UNKNOWN, .item = note->item};
     if (note->kind != NOTE_CAME) {
         let_wait(ledger, note);
-        if (!is_about_ledger(note)) decide_watch(ledger, note->item.slot, count_waiting(ledger, note->item.slot));
+        if (!is_about_ledger(note)) decide_watch(ledger, note->item.slot);
     } else if (find_waiting(ledger, note)) {
         let_wait(ledger, &unknown); /* it came, was changed here, and came again */
     }
