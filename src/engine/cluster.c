@@ -11,6 +11,8 @@
 /* So old it may be where nobody asks. */
 #define MAP_OLD_US 1000000u
 #define LOG_INTERVAL_US 10000000u
+/* So many slots that the map calls ours are tried for one that is. */
+#define LOCAL_KEY_TRIES 8
 
 /* What the engine says of a command on a key. */
 enum probe {
@@ -159,7 +161,18 @@ bool cluster_is_plain(struct cluster *cluster, uint16_t slot)
     if (ask_for_slot(cluster, slot) != PROBE_SERVED) return false;
     tenure_when_plain(cluster, slot);
     cluster->plain_in[slot] = cluster->turn;
+    cluster->plain_slot = slot;
     return true;
+}
+
+RedisModuleString *cluster_local_key(struct cluster *cluster)
+{
+    bool has_slot = cluster_is_plain(cluster, cluster->plain_slot);
+    int tries = LOCAL_KEY_TRIES;
+    for (uint32_t slot = 0; slot < HASH_SLOTS && !has_slot && tries > 0; slot++)
+        if (cluster->map.tenure[slot] == TENURE_OURS && tries-- > 0)
+            has_slot = cluster_is_plain(cluster, (uint16_t)slot);
+    return has_slot ? absent_key(cluster, cluster->plain_slot) : NULL;
 }
 
 static void log_refusal(struct cluster *cluster, struct span words)

@@ -27,6 +27,7 @@ struct cluster {
     struct slot_authority authority;
     uint32_t turn;
     uint32_t plain_in[HASH_SLOTS]; /* the turn in which the slot was found to be ours and to stay */
+    uint16_t plain_slot;           /* the last one that was */
     RedisModuleString *absent[HASH_SLOTS]; /* of each slot, a key that does not exist; made when it is needed */
     struct cluster_map map;
     uint64_t read_us;   /* when the map was read, monotonic */
@@ -53,6 +54,9 @@ enum slot_tenure cluster_confirm(struct cluster *cluster, uint16_t slot);
 
 /* True when the slot of this key is ours and stays, for the rest of the turn. */
 bool cluster_is_plain(struct cluster *cluster, uint16_t slot);
+
+/* A key that does not exist, of a slot that is ours and stays for the rest of the turn; NULL: there is none. */
+RedisModuleString *cluster_local_key(struct cluster *cluster);
 
 /* The same as cluster_admits for what is not plain. */
 bool cluster_admits_open(struct cluster *cluster, struct span name, uint16_t slot, bool writes, struct result *result,

@@ -207,9 +207,12 @@ static enum gate_verdict pass_gate(struct executor *executor, const struct reque
 static bool is_served_here(struct executor *executor, struct batch *batch, struct message *message)
 {
     const struct request *request = &message->request;
-    if (!request_is_keyed(request->op)) return true;
-    return cluster_admits(executor->cluster, command_full_key(executor->command, request->key), request_writes(request->op),
-                          &message->result, batch->extras[batch->executed].refusal);
+    bool is_served = !request_is_keyed(request->op) ||
+                     cluster_admits(executor->cluster, command_full_key(executor->command, request->key),
+                                    request_writes(request->op), &message->result, batch->extras[batch->executed].refusal);
+    bool may_write = request_writes(request->op) || request->extras; /* a meta get may come to a mark */
+    if (is_served && may_write) executor->gate.local_key = cluster_local_key(executor->cluster);
+    return is_served;
 }
 
 static enum progress execute_message(struct executor *executor, struct batch *batch, struct identity *identity,

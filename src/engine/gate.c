@@ -1,6 +1,6 @@
 #include "engine/gate.h"
 
-/* The key of the probes. It need not exist, and nothing happens to it. */
+/* The key of the probes where any will do. It need not exist, and nothing happens to it. */
 #define PROBE_KEY "diglot:probe"
 /* From here on memory may be full in no time. */
 #define NEAR_EVICTION 0.5f
@@ -46,6 +46,7 @@ void gate_begin_turn(struct gate *gate, const struct calm *calm, RedisModuleCtx 
     gate->flags = context_flags;
     gate->reads = gate->growth = (struct gate_answer){0};
     if (!is_alone || !still_takes_writes(gate)) gate->writes = (struct gate_answer){0};
+    gate->local_key = NULL;
 }
 
 void gate_end_turn(struct gate *gate)
@@ -76,24 +77,34 @@ static void take_answer(struct gate_answer *answer, RedisModuleCallReply *reply)
     api.FreeCallReply(reply);
 }
 
+static struct span probe_key(const struct gate *gate)
+{
+    if (!gate->local_key) return SPAN(PROBE_KEY);
+    size_t size;
+    const char *data = api.StringPtrLen(gate->local_key, &size);
+    return span_of(data, size);
+}
+
 static void check_reads(struct gate *gate)
 {
+    struct span key = probe_key(gate);
     if (pauses_hold_reads(&gate->pauses))
         gate->reads.verdict = GATE_WAIT;
     else if (!gate_is_primary(gate))
-        take_answer(&gate->reads, api.Call(gate->ctx, "STRLEN", "SEc", PROBE_KEY));
+        take_answer(&gate->reads, api.Call(gate->ctx, "STRLEN", "SEb", key.data, key.size));
 }
 
 static void check_writes(struct gate *gate)
 {
     struct gate_answer *writes = &gate->writes;
     gate->writes_since = calm_mark_now(gate->calm);
+    struct span key = probe_key(gate);
     if (!gate_is_primary(gate))
         *writes = (struct gate_answer){.verdict = GATE_REFUSE, .status = RESULT_REFUSED, .reason = refusals[0].reason};
     else if (api.AvoidReplicaTraffic())
         writes->verdict = GATE_WAIT;
     else
-        take_answer(writes, api.Call(gate->ctx, "SETRANGE", "SEccc", PROBE_KEY, "0", ""));
+        take_answer(writes, api.Call(gate->ctx, "SETRANGE", "SEbcc", key.data, key.size, "0", ""));
 }
 
 /* Above maxmemory: evict and go on where the policy allows and it helps, else refuse as the engine does. */

@@ -31,6 +31,7 @@ struct gate {
     RedisModuleCtx *ctx;
     const struct calm *calm;
     int flags; /* of the context, this turn */
+    RedisModuleString *local_key; /* in a cluster: a key of a slot that is ours, for the probes; else NULL */
     struct gate_answer reads;  /* whether the server answers reads */
     struct gate_answer writes; /* whether it takes writes … */
     struct gate_answer growth; /* … and such that need memory */

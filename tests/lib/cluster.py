@@ -38,6 +38,12 @@ class ClusterNode(Engine):
     def keys_in(self, slot):
         return set(self.resp_connection().call("CLUSTER", "GETKEYSINSLOT", slot, 100000))
 
+    def view(self):
+        """What this node believes of all: {id: (is a primary, whose replica, epoch of its slots, slots)}."""
+        lines = [line.split() for line in self.resp_connection().call("CLUSTER", "NODES").decode().splitlines()]
+        return {line[0]: ("master" in line[2], line[3], line[6] if "master" in line[2] else "",
+                          [word for word in line[8:] if word[0] != "["]) for line in lines}
+
     def meet(self, other):
         self.cluster("MEET", "127.0.0.1", other.port, other.config["cluster-port"])
 
@@ -71,12 +77,8 @@ class Cluster:
 
     def wait_agreed(self):
         """Until every node knows all others and who serves what."""
-        def view(node):
-            ranges = node.resp_connection().call("CLUSTER", "SLOTS")
-            return sorted((begin, end, primary[2]) for begin, end, primary, *_ in ranges)
-
         def agree():
-            views = [view(node) for node in self.nodes]
+            views = [node.view() for node in self.nodes]
             known = all(int(node.facts()["cluster_known_nodes"]) == len(self.nodes) for node in self.nodes)
             return known and all(node.facts()["cluster_state"] == "ok" for node in self.nodes) and all(v == views[0] for v in views)
         wait_until(agree, "the cluster to agree")
@@ -93,6 +95,15 @@ class Cluster:
 
     def wait_owned(self, slot, target):
         wait_until(lambda: all(node.owner_of(slot) == target.id for node in self.nodes), "all nodes to know who serves the slot")
+        self.wait_agreed()  # on the epochs as well: who takes a slot before may be taken it away again
+
+    def fail_over(self, replica):
+        """Has a replica take over from its primary."""
+        old = self.node(replica.view()[replica.id][1])
+        replica.cluster("FAILOVER")
+        wait_until(lambda: all(node.view()[replica.id][0] and node.view()[old.id][1] == replica.id for node in self.nodes),
+                   "the replica to take over")
+        self.wait_agreed()
 
     # --- classic: key by key ---
 
