@@ -95,12 +95,11 @@ static void read_slots(struct cluster_map *map, const struct node_line *line, bo
 {
     for (struct span rest = line->slots; rest.size > 0;) {
         struct span word = take_until(&rest, ' ');
-        if (word.size > 0 && (word.data[0] == '[') == is_open) {
-            if (is_open)
-                read_open_slot(map, word);
-            else
-                read_range(map, word, line->is_myself, find_node(map, line->id));
-        }
+        if (word.size == 0 || (word.data[0] == '[') != is_open) continue;
+        if (!is_open)
+            read_range(map, word, line->is_myself, find_node(map, line->id));
+        else if (line->is_myself)
+            read_open_slot(map, word);
     }
 }
 
