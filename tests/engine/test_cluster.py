@@ -1,11 +1,10 @@
 """A node of a cluster serves its own slots and says of the others where they are; flags move with their slots; a failover
 lets no old token through. tests/faults/test_cluster_moves.py has the same under load."""
 import pytest
-import redis
 
 from lib import binary
 from lib.cluster import SLOTS, Cluster, ClusterNode
-from lib.engine_ledger import LEDGER_PREFIX, diglot_get, key_slot, ledger_name, ledgers
+from lib.engine_ledger import diglot_get, key_slot, ledger_name, ledgers
 from lib.resp import RespError
 from lib.waiting import wait_until
 
