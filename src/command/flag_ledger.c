@@ -340,7 +340,8 @@ void ledger_apply_note(struct flag_ledger *ledger, const struct note *note)
     }
 }
 
-/* Puts a ledger back that was evicted, unless somebody has written in its place. One that says nothing need not be. */
+/* Puts a ledger back that was evicted, unless somebody has written in its place, or it is another cluster node's. One that says
+ * nothing need not be. */
 static void restore_ledger(struct flag_ledger *ledger, struct note *note)
 {
     const struct keyspace_api *api = ledger->keyspace->api;
@@ -348,6 +349,7 @@ static void restore_ledger(struct flag_ledger *ledger, struct note *note)
     uint16_t slot = note->item.slot;
     struct span table = span_of(buffer_content(&ledger->rescued).data + note->rescued_offset, note->rescued_size);
     bool is_blank = ledger_is_blank(table);
+    if (!tenure_serves(ledger_confirm_tenure(ledger, slot))) return;
     if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) == KEYSPACE_ABSENT) {
         note->kind = NOTE_NOTHING;
         if (!is_blank) api->store(ledger->keyspace, table, KEYSPACE_NO_EXPIRY, "set");

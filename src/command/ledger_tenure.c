@@ -323,9 +323,10 @@ static void settle_coming(struct flag_ledger *ledger, const struct note *note)
     if (note->kind == NOTE_LEDGER_CAME) {
         accept_ledger(ledger, note);
     } else if (note->kind == NOTE_POISON) {
+        struct note plain = {.kind = NOTE_POISON, .item = note->item}; /* not with what was rescued: that does not wait */
         forget_slot(ledger, note->item.slot);
         *has_arrived = false;
-        let_wait(ledger, note);
+        let_wait(ledger, &plain);
     } else if (*has_arrived) {
         settle_ours(ledger, note);
     } else {
@@ -335,6 +336,7 @@ static void settle_coming(struct flag_ledger *ledger, const struct note *note)
 
 void ledger_settle_in_cluster(struct flag_ledger *ledger, const struct note *note)
 {
+    if (note->kind == NOTE_NOTHING) return;
     switch (ledger_confirm_tenure(ledger, note->item.slot)) {
     case TENURE_OURS: settle_ours(ledger, note); break;
     case TENURE_LEAVING: settle_leaving(ledger, note); break;
