@@ -257,6 +257,12 @@ size_t number_format_u64(char text[NUMBER_TEXT_SIZE], uint64_t value)
         text[0] = (char)('0' + value);
         return 1;
     }
+    if (value < 1000) { /* most sizes */
+        unsigned small = (unsigned)value, hundreds = small / 100;
+        text[0] = (char)('0' + hundreds);
+        memcpy(text + (hundreds > 0), digit_pairs + small % 100 * 2, 2);
+        return 2 + (hundreds > 0);
+    }
     size_t count = digit_count(value);
     char *end = text + count;
     while (value >= 100) {

@@ -47,8 +47,15 @@ void batch_reset(struct batch *batch)
 
 struct message *batch_add(struct batch *batch)
 {
+    static const struct request none = {0};
+    return batch_add_request(batch, &none);
+}
+
+struct message *batch_add_request(struct batch *batch, const struct request *request)
+{
     CHECK(!batch_is_full(batch));
     struct message *message = &batch->messages[batch->count++];
-    *message = (struct message){.result = {.status = RESULT_PENDING}};
+    message->request = *request;
+    message->result = (struct result){.status = RESULT_PENDING};
     return message;
 }

@@ -71,4 +71,7 @@ static inline struct extras *batch_extras(struct batch *batch)
 /* Appends a message with result PENDING and everything else zero; the batch must not be full. */
 struct message *batch_add(struct batch *batch);
 
+/* The same with this request. */
+struct message *batch_add_request(struct batch *batch, const struct request *request);
+
 #endif

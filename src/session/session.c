@@ -60,8 +60,7 @@ static void cut_get(struct session *session, struct batch *batch)
     struct message *message = NULL;
     struct span key;
     while (!batch_is_full(batch) && ascii_next_key(&session->get_keys, &key)) {
-        message = batch_add(batch);
-        message->request = session->get;
+        message = batch_add_request(batch, &session->get);
         message->request.key = key;
     }
     session->in_get = session->get_keys.size > 0;
@@ -92,7 +91,8 @@ static void add_request(struct session *session, const struct decoded *decoded, 
         }
     }
     struct span refusal = batch->count > 0 ? pipeline_refusal(decoded->request.op) : SPAN("");
-    batch_add(batch)->request = refusal.size == 0 ? decoded->request : (struct request){.op = REQUEST_REPLY, .text = refusal};
+    const struct request refused = {.op = REQUEST_REPLY, .text = refusal};
+    batch_add_request(batch, refusal.size == 0 ? &decoded->request : &refused);
 }
 
 static void accept_request(struct session *session, const struct decoded *decoded, struct batch *batch)
