@@ -1,0 +1,102 @@
+#include "cli/resp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void resp_queue(struct resp *resp, const struct span *words, size_t count)
+{
+    const char **data = check_malloc(count * sizeof *data);
+    size_t *sizes = check_malloc(count * sizeof *sizes);
+    for (size_t i = 0; i < count; i++) {
+        data[i] = words[i].data;
+        sizes[i] = words[i].size;
+    }
+    char *request = NULL;
+    int size = redisFormatCommandArgv(&request, (int)count, data, sizes);
+    CHECK(size > 0);
+    link_queue(resp->link, span_of(request, (size_t)size));
+    free(request);
+    free(data);
+    free(sizes);
+}
+
+static redisReply *fail(struct resp *resp, const char *what)
+{
+    (void)snprintf(resp->error, sizeof resp->error, "%s", what);
+    return NULL;
+}
+
+redisReply *resp_take(struct resp *resp)
+{
+    for (;;) {
+        void *reply = NULL;
+        if (redisReaderGetReply(resp->reader, &reply) != REDIS_OK) {
+            (void)snprintf(resp->error, sizeof resp->error, "%.200s: does not speak RESP", resp->link->peer);
+            return NULL;
+        }
+        if (reply) {
+            return reply;
+        }
+        if (!link_fill(resp->link)) {
+            return fail(resp, resp->link->error);
+        }
+        struct span content = buffer_content(&resp->link->input);
+        if (redisReaderFeed(resp->reader, content.data, content.size) != REDIS_OK) {
+            return fail(resp, "out of memory");
+        }
+        buffer_consume(&resp->link->input, content.size);
+    }
+}
+
+redisReply *resp_ask(struct resp *resp, const struct span *words, size_t count)
+{
+    resp_queue(resp, words, count);
+    redisReply *reply = resp_take(resp);
+    if (reply && resp_is_error(reply)) {
+        (void)snprintf(resp->error, sizeof resp->error, "%.100s: %.150s", resp->link->peer, reply->str);
+        freeReplyObject(reply);
+        reply = NULL;
+    }
+    return reply;
+}
+
+static bool log_in(struct resp *resp, const struct login *login)
+{
+    redisReply *reply;
+    if (login->user) {
+        const char *password = login->password ? login->password : "";
+        reply = RESP_ASK(resp, SPAN("AUTH"), span_of(login->user, strlen(login->user)), span_of(password, strlen(password)));
+    } else {
+        reply = RESP_ASK(resp, SPAN("PING"));
+    }
+    freeReplyObject(reply);
+    return reply != NULL;
+}
+
+struct resp *resp_open(const struct sides *sides, char error[LINK_ERROR_SIZE])
+{
+    struct link *link = sides_open_redis(sides, error);
+    if (!link) {
+        return NULL;
+    }
+    struct resp *resp = check_calloc(1, sizeof *resp);
+    resp->link = link;
+    resp->reader = redisReaderCreate();
+    CHECK(resp->reader != NULL);
+    if (!log_in(resp, &sides->redis_login)) {
+        memcpy(error, resp->error, LINK_ERROR_SIZE);
+        resp_close(&resp);
+    }
+    return resp;
+}
+
+void resp_close(struct resp **resp_at)
+{
+    struct resp *resp = *resp_at;
+    *resp_at = NULL;
+    if (resp) {
+        redisReaderFree(resp->reader);
+        link_close(&resp->link);
+        free(resp);
+    }
+}
