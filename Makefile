@@ -16,6 +16,7 @@ CFLAGS ?= -O2 -g
 flags = -std=gnu17 $(CFLAGS) -Wall -Wextra -Werror -fvisibility=hidden -fPIC -pthread -MMD -MP -Isrc $(sanitize)
 
 libraries := -lssl -lcrypto
+tool_libraries := -lhiredis -ljansson $(libraries)
 
 # Most functions on a request's way are small and in several files: the linker puts them into one another. Objects hold both
 # forms, so that everything else links as ever.
@@ -28,16 +29,18 @@ objects_of = $(patsubst %.c,$(obj)/%.o,$(1))
 
 sources := $(sort $(shell find src -name '*.c'))
 engine_sources := $(filter src/engine/% src/module.c,$(sources))
+tool_sources := $(filter src/cli/%,$(sources))
 fake_sources := $(sort $(wildcard tests/fake/*.c))
 unit_sources := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 fuzz_sources := $(sort $(wildcard tests/fuzz/*.c))
 
 module := $(out)/diglot.so
+tool := $(out)/diglot
 library := $(obj)/libdiglot.a
 unit_tests := $(unit_sources:%.c=$(out)/%)
 fuzz_targets := $(fuzz_sources:%.c=$(out)/%)
 
-build_packages := gcc make libc6-dev libxxhash-dev libssl-dev
+build_packages := gcc make libc6-dev libxxhash-dev libssl-dev libhiredis-dev libjansson-dev
 run_packages := redis-server
 test_packages := libsasl2-modules clang clang-tidy libclang-rt-14-dev libcmocka-dev binutils shellcheck netcat-openbsd python3-pytest python3-pytest-xdist python3-redis python3-xxhash python3-phpserialize \
 	python3-pymemcache python3-pylibmc python3-memcache memcached libmemcached-tools redis-tools openssl python3-cryptography
@@ -53,7 +56,7 @@ MAKEFLAGS += --no-print-directory
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(module) ## build build/diglot.so
+all: $(module) $(tool) ## build build/diglot.so and build/diglot
 
 help: ## list the targets
 	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -108,19 +111,23 @@ clean: ## remove build/
 unit-binaries: $(unit_tests)
 fuzz-binaries: $(fuzz_targets)
 
-$(module): $(call objects_of,$(sources))
+$(module): $(call objects_of,$(filter-out $(tool_sources),$(sources)))
 	@mkdir -p $(@D)
 	$(CC) -shared $(flags) $(optimize) -Wl,-z,defs,-z,relro,-z,now -o $@.new $^ $(libraries) && mv $@.new $@
 
+$(tool): $(obj)/src/cli/main.o $(library)
+	@mkdir -p $(@D)
+	$(CC) $(flags) -Wl,-z,relro,-z,now -o $@.new $^ $(tool_libraries) && mv $@.new $@
+
 # Everything that knows nothing of the engine.
-$(library): $(call objects_of,$(filter-out $(engine_sources),$(sources)))
+$(library): $(call objects_of,$(filter-out $(engine_sources) src/cli/main.c,$(sources)))
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcs $@ $^
 
 $(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(flags) -fno-lto -o $@ $^ -lcmocka $(libraries)
+	$(CC) $(flags) -fno-lto -o $@ $^ -lcmocka $(tool_libraries)
 
 $(fuzz_targets): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
@@ -143,6 +150,10 @@ $(obj)/.compiler:
 		{ echo "diglot: the header xxhash.h is missing; 'make deps' installs it (Debian: libxxhash-dev)." >&2; exit 1; }
 	@echo '#include <openssl/ssl.h>' | $(CC) -E -x c - >/dev/null 2>&1 || \
 		{ echo "diglot: the header openssl/ssl.h is missing; 'make deps' installs it (Debian: libssl-dev)." >&2; exit 1; }
+	@echo '#include <hiredis/hiredis.h>' | $(CC) -E -x c - >/dev/null 2>&1 || \
+		{ echo "diglot: the header hiredis/hiredis.h is missing; 'make deps' installs it (Debian: libhiredis-dev)." >&2; exit 1; }
+	@echo '#include <jansson.h>' | $(CC) -E -x c - >/dev/null 2>&1 || \
+		{ echo "diglot: the header jansson.h is missing; 'make deps' installs it (Debian: libjansson-dev)." >&2; exit 1; }
 	@touch $@
 
 -include $(shell find $(obj) -name '*.d' 2>/dev/null)

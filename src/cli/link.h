@@ -9,7 +9,7 @@
 
 #include <openssl/ssl.h>
 
-#define LINK_ERROR_SIZE 256
+#define LINK_ERROR_SIZE 640
 
 struct link {
     int descriptor;

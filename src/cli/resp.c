@@ -31,7 +31,7 @@ redisReply *resp_take(struct resp *resp)
     for (;;) {
         void *reply = NULL;
         if (redisReaderGetReply(resp->reader, &reply) != REDIS_OK) {
-            (void)snprintf(resp->error, sizeof resp->error, "%.200s: does not speak RESP", resp->link->peer);
+            (void)snprintf(resp->error, sizeof resp->error, "%s: does not speak RESP", resp->link->peer);
             return NULL;
         }
         if (reply) {
@@ -53,7 +53,7 @@ redisReply *resp_ask(struct resp *resp, const struct span *words, size_t count)
     resp_queue(resp, words, count);
     redisReply *reply = resp_take(resp);
     if (reply && resp_is_error(reply)) {
-        (void)snprintf(resp->error, sizeof resp->error, "%.100s: %.150s", resp->link->peer, reply->str);
+        (void)snprintf(resp->error, sizeof resp->error, "%s: %.300s", resp->link->peer, reply->str);
         freeReplyObject(reply);
         reply = NULL;
     }

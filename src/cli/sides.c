@@ -1,6 +1,7 @@
 #include "cli/sides.h"
 
 #include "base/number.h"
+#include "wire/client_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,23 +187,16 @@ static struct link *open_side(const struct sides *sides, const struct endpoint *
                      sides->timeout_ms, error);
 }
 
-/* memcached's text login: a set whose value is "user password". */
 static bool log_in(struct link *link, const struct login *login)
 {
-    char head[64];
     const char *password = login->password ? login->password : "";
-    (void)snprintf(head, sizeof head, "set login 0 0 %zu\r\n", strlen(login->user) + 1 + strlen(password));
-    link_queue(link, span_of(head, strlen(head)));
-    link_queue(link, span_of(login->user, strlen(login->user)));
-    link_queue(link, SPAN(" "));
-    link_queue(link, span_of(password, strlen(password)));
-    link_queue(link, SPAN("\r\n"));
+    client_put_login(&link->output, span_of(login->user, strlen(login->user)), span_of(password, strlen(password)));
     struct span line;
     if (!link_read_line(link, 2048, &line)) {
         return false;
     }
     if (!span_equal(line, SPAN("STORED"))) {
-        (void)snprintf(link->error, sizeof link->error, "%.200s: refuses the login of %.40s", link->peer, login->user);
+        (void)snprintf(link->error, sizeof link->error, "%s: refuses the login of %.40s", link->peer, login->user);
         return false;
     }
     return true;
@@ -212,7 +206,7 @@ static bool log_in(struct link *link, const struct login *login)
 static bool asks_login(struct link *link, bool *asks)
 {
     struct span line;
-    link_queue(link, SPAN("version\r\n"));
+    client_put_version(&link->output);
     if (!link_read_line(link, 2048, &line)) {
         return false;
     }
@@ -227,7 +221,7 @@ static struct link *introduce(struct link *link, const struct login *login, char
         return link;
     }
     if (link->error[0] == '\0') {
-        (void)snprintf(link->error, sizeof link->error, "%.200s: asks for a login", link->peer);
+        (void)snprintf(link->error, sizeof link->error, "%s: asks for a login", link->peer);
     }
     memcpy(error, link->error, LINK_ERROR_SIZE);
     link_close(&link);

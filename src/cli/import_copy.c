@@ -1,0 +1,296 @@
+/* Copies one server: while the target takes a batch in, the old server reads the next one. */
+#include "base/clock.h"
+#include "base/number.h"
+#include "cli/import.h"
+#include "wire/size.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* So much is queued for the target before it is sent. */
+#define QUEUE_MOST (256 * 1024)
+/* How far the list's expiry and the item's remaining seconds may lie apart to mean the same moment. */
+#define CLOCKS_APART 2
+
+struct copier {
+    struct import *import;
+    struct import_server *server;
+    struct link *list_link, *from, *to;
+    struct key_list list;
+    struct reader reader;
+    struct batch *current, *next;
+    bool is_listed; /* the list has ended */
+    bool looks_first;
+    int64_t now; /* unix seconds, when the present batch was answered */
+    enum import_state end;
+};
+
+/* The moment of expiry as the target is told: a unix time, because a number of seconds beyond 30 days would be taken for one. The list has
+ * it exactly; the item's own remaining seconds count where somebody has touched it since. */
+static int64_t exptime_of(const struct batch_item *item, int64_t now)
+{
+    if (item->ttl < 0) {
+        return 0;
+    }
+    int64_t moment = now + item->ttl, listed = item->key.expiry;
+    bool is_same = listed > 0 && listed - moment <= CLOCKS_APART && moment - listed <= CLOCKS_APART;
+    return is_same ? listed : moment;
+}
+
+static void fail_item(struct copier *copier, struct batch_item *item, struct span reason)
+{
+    item->state = ITEM_FAILED;
+    failures_add(&copier->import->failures, reason, batch_item_key(item));
+}
+
+/* Hands a found item to the target. Mode E is add: what is there stays. */
+static void put_item(struct copier *copier, struct batch_item *item, struct span value)
+{
+    if (item_size(item->key.size, item->flags, value.size) > copier->import->item_size_max) {
+        fail_item(copier, item, SPAN("larger than the target's diglot.max-item-size"));
+        return;
+    }
+    int64_t exptime = exptime_of(item, copier->now);
+    if (exptime > 0 && exptime <= copier->now) {
+        item->state = ITEM_MISSING; /* in its last second */
+        return;
+    }
+    client_put_ms(&copier->to->output, batch_item_key(item), item->flags, exptime, SPAN("ME"), value);
+    import_add(copier->server, IMPORT_BYTES, value.size);
+}
+
+/* A failure shows when the answers are taken. */
+static void push_early(struct link *to)
+{
+    if (buffer_size(&to->output) > QUEUE_MOST && !link_push(to)) {
+        buffer_reset(&to->output, 0);
+    }
+}
+
+static void on_item(void *context, struct batch_item *item, struct span value, struct span text)
+{
+    struct copier *copier = context;
+    if (item->state == ITEM_FOUND) {
+        put_item(copier, item, value);
+    } else if (item->state == ITEM_FAILED) {
+        fail_item(copier, item, text);
+    }
+    push_early(copier->to);
+}
+
+static bool take_answer(struct copier *copier, struct batch_item *item)
+{
+    struct client_reply reply;
+    if (!batch_take_reply(copier->to, &reply)) {
+        return false;
+    }
+    switch (reply.kind) {
+    case CLIENT_REPLY_DONE: item->state = ITEM_COPIED; return true;
+    case CLIENT_REPLY_NOT_STORED: item->state = ITEM_THERE; return true;
+    case CLIENT_REPLY_ERROR: fail_item(copier, item, reply.text); return true;
+    default:
+        (void)snprintf(copier->to->error, LINK_ERROR_SIZE, "%s: answers what no memcached does", copier->to->peer);
+        return false;
+    }
+}
+
+static void count_item(struct copier *copier, struct batch_item *item)
+{
+    static const enum import_count counts[] = {
+        [ITEM_COPIED] = IMPORT_COPIED, [ITEM_THERE] = IMPORT_THERE, [ITEM_MISSING] = IMPORT_GONE, [ITEM_STALE] = IMPORT_STALE,
+        [ITEM_FAILED] = IMPORT_FAILED, [ITEM_UNNAMEABLE] = IMPORT_FAILED, [ITEM_WANTED] = IMPORT_FAILED, [ITEM_FOUND] = IMPORT_FAILED};
+    if (item->state == ITEM_UNNAMEABLE) {
+        fail_item(copier, item, SPAN("no request can name this key: it is too long for what it holds"));
+    }
+    import_add(copier->server, counts[item->state], 1);
+}
+
+/* The old server's answers go on to the target, and the target's are counted. Between the two the next batch is asked for. */
+static bool finish_batch(struct copier *copier, bool (*ask_next)(struct copier *copier))
+{
+    struct batch *batch = copier->current;
+    copier->now = clock_wall_ms() / 1000;
+    if (!batch_collect(&copier->reader, batch, copier->now, on_item, copier) || !link_push(copier->to) || !ask_next(copier)) {
+        return false;
+    }
+    uint64_t there = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_item *item = &batch->items[i];
+        if (item->state == ITEM_FOUND && !take_answer(copier, item)) {
+            return false;
+        }
+        there += item->state == ITEM_THERE;
+        count_item(copier, item);
+    }
+    copier->looks_first = copier->import->looks_first || there * 4 > batch->count;
+    return true;
+}
+
+static void wait_for_pace(struct copier *copier, const struct batch *batch)
+{
+    uint64_t wait = pace_spend(&copier->import->pace, batch->count, batch->bytes, clock_monotonic_us());
+    const struct timespec step = {.tv_nsec = 100000000};
+    for (; wait > 100000 && !atomic_load(&copier->import->stops); wait -= 100000) {
+        (void)nanosleep(&step, NULL);
+    }
+    const struct timespec rest = {.tv_nsec = (long)(wait % 100000) * 1000};
+    (void)nanosleep(&rest, NULL);
+}
+
+/* False when the list is broken; *has_more: there may be more keys. */
+static bool list_keys(struct copier *copier, struct batch *batch)
+{
+    size_t most = pace_batch(&copier->import->pace, BATCH_ITEMS);
+    batch->count = 0;
+    batch->bytes = 0;
+    while (!copier->is_listed && batch->count < most && batch->bytes < BATCH_BYTES) {
+        struct batch_item *item = &batch->items[batch->count];
+        *item = (struct batch_item){.state = ITEM_WANTED, .ttl = -1};
+        switch (key_list_next(&copier->list, &item->key)) {
+        case KEY_LIST_KEY:
+            batch->count++;
+            batch->bytes += item->key.item_size;
+            break;
+        case KEY_LIST_END: copier->is_listed = true; break;
+        case KEY_LIST_UNSUPPORTED: copier->end = IMPORT_UNSUPPORTED; return false;
+        case KEY_LIST_STOPPED: copier->end = IMPORT_STOPPED; return false;
+        case KEY_LIST_BROKEN: return false;
+        }
+    }
+    import_add(copier->server, IMPORT_LISTED, batch->count);
+    return true;
+}
+
+static bool ask_next(struct copier *copier)
+{
+    copier->next->count = 0;
+    if (atomic_load(&copier->import->stops)) {
+        copier->end = IMPORT_STOPPED;
+        return true;
+    }
+    if (copier->looks_first) {
+        return true; /* as soon as this batch is done */
+    }
+    if (!list_keys(copier, copier->next)) {
+        return false;
+    }
+    if (copier->next->count == 0) {
+        return true;
+    }
+    wait_for_pace(copier, copier->next);
+    return batch_ask(&copier->reader, copier->next);
+}
+
+static bool ask_nothing(struct copier *copier)
+{
+    (void)copier;
+    return true;
+}
+
+/* Where the target has much already it is looked what it has: then nothing is read for nothing, and one thing is done after the other. */
+static bool copy_looking(struct copier *copier)
+{
+    if (!list_keys(copier, copier->current)) {
+        return false;
+    }
+    if (copier->current->count == 0) {
+        return true;
+    }
+    wait_for_pace(copier, copier->current);
+    return batch_look(copier->to, copier->current) && batch_ask(&copier->reader, copier->current) && finish_batch(copier, ask_nothing);
+}
+
+static bool copy_pipelined(struct copier *copier)
+{
+    if (!finish_batch(copier, ask_next)) {
+        return false;
+    }
+    struct batch *done = copier->current;
+    copier->current = copier->next;
+    copier->next = done;
+    return true;
+}
+
+static bool copy_all(struct copier *copier)
+{
+    copier->current->count = 0;
+    while (!(copier->is_listed && copier->current->count == 0) && copier->end != IMPORT_STOPPED) {
+        bool looks = copier->looks_first && copier->current->count == 0;
+        if (looks && atomic_load(&copier->import->stops)) {
+            copier->end = IMPORT_STOPPED;
+        } else if (!(looks ? copy_looking(copier) : copy_pipelined(copier))) {
+            return false;
+        }
+        if (looks) {
+            copier->current->count = 0;
+        }
+    }
+    return true;
+}
+
+/* How many items the server says it has, for the bar. */
+static void ask_expected(struct copier *copier)
+{
+    static const struct span name = SPAN("curr_items ");
+    struct client_reply reply;
+    link_queue(copier->from, SPAN("stats\r\n"));
+    while (batch_take_reply(copier->from, &reply) && reply.kind == CLIENT_REPLY_STAT) {
+        uint64_t items;
+        if (span_starts_with(reply.text, name) && number_parse_u64(span_skip(reply.text, name.size), &items)) {
+            atomic_store(&copier->server->expected, items);
+        }
+    }
+}
+
+static bool connect_all(struct copier *copier)
+{
+    const struct sides *sides = &copier->import->sides;
+    char *error = copier->server->error;
+    copier->from = sides_open_from(sides, &copier->server->endpoint, error);
+    copier->list_link = copier->from ? sides_open_from(sides, &copier->server->endpoint, error) : NULL;
+    copier->to = copier->list_link ? sides_open_to(sides, error) : NULL;
+    if (!copier->to) {
+        return false;
+    }
+    key_list_init(&copier->list, copier->list_link, &copier->import->stops);
+    ask_expected(copier);
+    return reader_init(&copier->reader, copier->from);
+}
+
+static void tell_error(struct copier *copier)
+{
+    char *error = copier->server->error;
+    const struct link *links[] = {copier->to, copier->from, copier->list_link};
+    if (copier->end == IMPORT_UNSUPPORTED) {
+        (void)snprintf(error, LINK_ERROR_SIZE, "%s", copier->list.refusal);
+        return;
+    }
+    for (size_t i = 0; i < sizeof links / sizeof *links && error[0] == '\0'; i++) {
+        if (links[i] && links[i]->error[0] != '\0') {
+            memcpy(error, links[i]->error, LINK_ERROR_SIZE);
+        }
+    }
+}
+
+void import_copy_server(struct import *import, struct import_server *server)
+{
+    struct copier copier = {.import = import, .server = server, .end = IMPORT_BROKEN,
+                            .looks_first = import->looks_first || server->was_begun};
+    copier.current = check_calloc(1, sizeof *copier.current);
+    copier.next = check_calloc(1, sizeof *copier.next);
+    atomic_store(&server->state, IMPORT_RUNS);
+    journal_note(&import->journal, JOURNAL_BEGUN, server->endpoint.name);
+    if (connect_all(&copier) && copy_all(&copier) && copier.end != IMPORT_STOPPED) {
+        copier.end = IMPORT_DONE;
+        journal_note(&import->journal, JOURNAL_DONE, server->endpoint.name);
+    } else {
+        tell_error(&copier);
+    }
+    link_close(&copier.list_link);
+    link_close(&copier.from);
+    link_close(&copier.to);
+    free(copier.current);
+    free(copier.next);
+    atomic_store(&server->state, copier.end);
+}

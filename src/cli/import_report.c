@@ -1,0 +1,130 @@
+/* What an import tells at its end. */
+#include "cli/import.h"
+#include "cli/progress.h"
+
+static const struct {
+    const char *name;  /* in JSON */
+    const char *title; /* of its column */
+} columns[IMPORT_COUNTS] = {
+    [IMPORT_LISTED] = {"listed", "listed"}, [IMPORT_COPIED] = {"copied", "copied"}, [IMPORT_THERE] = {"there", "there"},
+    [IMPORT_GONE] = {"gone", "gone"},       [IMPORT_STALE] = {"stale", "stale"},    [IMPORT_FAILED] = {"failed", "failed"},
+    [IMPORT_BYTES] = {"bytes", "bytes"},
+};
+
+static const char *const states[] = {
+    [IMPORT_WAITS] = "not begun",         [IMPORT_RUNS] = "running", [IMPORT_DONE] = "done",
+    [IMPORT_DONE_BEFORE] = "done before", [IMPORT_BROKEN] = "FAILED", [IMPORT_UNSUPPORTED] = "CANNOT LIST",
+    [IMPORT_STOPPED] = "interrupted",
+};
+
+static json_t *counts_json(const uint64_t counts[IMPORT_COUNTS])
+{
+    json_t *object = json_object();
+    for (int i = 0; i < IMPORT_COUNTS; i++) {
+        (void)json_object_set_new(object, columns[i].name, json_integer((json_int_t)counts[i]));
+    }
+    return object;
+}
+
+static void read_counts(const struct import_server *server, uint64_t counts[IMPORT_COUNTS], uint64_t total[IMPORT_COUNTS])
+{
+    for (int i = 0; i < IMPORT_COUNTS; i++) {
+        counts[i] = import_read(server, (enum import_count)i);
+        total[i] += counts[i];
+    }
+}
+
+static void report_json(const struct import *import, double seconds)
+{
+    uint64_t counts[IMPORT_COUNTS], total[IMPORT_COUNTS] = {0};
+    json_t *servers = json_array();
+    for (size_t i = 0; i < import->count; i++) {
+        struct import_server *server = &import->servers[i];
+        read_counts(server, counts, total);
+        json_t *object = counts_json(counts);
+        (void)json_object_set_new(object, "server", json_string(server->endpoint.name));
+        (void)json_object_set_new(object, "state", json_string(states[atomic_load(&server->state)]));
+        if (server->error[0] != '\0') {
+            (void)json_object_set_new(object, "error", json_string(server->error));
+        }
+        (void)json_array_append_new(servers, object);
+    }
+    json_t *report = counts_json(total);
+    (void)json_object_set_new(report, "seconds", json_real(seconds));
+    (void)json_object_set_new(report, "failures", failures_json(&import->failures));
+    (void)json_object_set_new(report, "servers", servers);
+    (void)json_dumpf(report, stdout, JSON_INDENT(2));
+    (void)printf("\n");
+    json_decref(report);
+}
+
+static void print_row(const char *name, const char *state, const uint64_t counts[IMPORT_COUNTS])
+{
+    (void)printf("%-24s %-12s", name, state);
+    for (int i = 0; i < IMPORT_BYTES; i++) {
+        char text[32];
+        progress_group(counts[i], text);
+        (void)printf(" %11s", text);
+    }
+    (void)printf("\n");
+}
+
+static void print_head(void)
+{
+    (void)printf("%-24s %-12s", "server", "state");
+    for (int i = 0; i < IMPORT_BYTES; i++) {
+        (void)printf(" %11s", columns[i].title);
+    }
+    (void)printf("\n");
+}
+
+static void print_errors(const struct import *import)
+{
+    bool is_stopped = false;
+    for (size_t i = 0; i < import->count; i++) {
+        struct import_server *server = &import->servers[i];
+        int state = atomic_load(&server->state);
+        is_stopped |= state == IMPORT_STOPPED || state == IMPORT_WAITS;
+        if (state == IMPORT_UNSUPPORTED) {
+            (void)printf("%s cannot list its keys (it says: %s). Let the module read through to it instead: CONFIG SET "
+                         "diglot.upstream and diglot.upstream-read.\n", server->endpoint.name, server->error);
+        } else if (server->error[0] != '\0') {
+            (void)printf("%s\n", server->error);
+        }
+    }
+    if (is_stopped) {
+        (void)printf("Interrupted: run it again to go on; what is there already is not read again.\n");
+    }
+}
+
+static void report_text(const struct import *import, double seconds)
+{
+    uint64_t counts[IMPORT_COUNTS], total[IMPORT_COUNTS] = {0};
+    char copied[32], rate[32], mebibytes[32];
+    print_head();
+    for (size_t i = 0; i < import->count; i++) {
+        read_counts(&import->servers[i], counts, total);
+        print_row(import->servers[i].endpoint.name, states[atomic_load(&import->servers[i].state)], counts);
+    }
+    if (import->count > 1) {
+        print_row("all", "", total);
+    }
+    progress_group(total[IMPORT_COPIED], copied);
+    progress_group(seconds > 0 ? (uint64_t)((double)total[IMPORT_LISTED] / seconds) : 0, rate);
+    progress_group(total[IMPORT_BYTES] >> 20, mebibytes);
+    (void)printf("%s items (%s MiB) copied to %s in %.1f s, %s listed/s\n", copied, mebibytes, import->sides.to.name, seconds, rate);
+    if (total[IMPORT_FAILED] > 0) {
+        (void)printf("Failed:\n");
+        failures_print(&import->failures, stdout);
+    }
+    print_errors(import);
+}
+
+void import_report(const struct import *import, double seconds)
+{
+    if (import->sides.wants_json) {
+        report_json(import, seconds);
+    } else {
+        report_text(import, seconds);
+    }
+}

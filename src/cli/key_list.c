@@ -1,0 +1,155 @@
+#include "cli/key_list.h"
+
+#include "base/number.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define LINE_MAX_SIZE 4096
+/* A crawler that is busy with its own rounds is asked again. */
+#define BUSY_PAUSE_NS 100000000
+#define BUSY_ROUNDS 600
+
+static int hex_digit(char digit)
+{
+    return digit >= '0' && digit <= '9'   ? digit - '0'
+           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
+                                          : -1;
+}
+
+/* %XX is a byte. False when there is no room. */
+static bool decode_uri(struct span text, struct listed_key *key)
+{
+    key->size = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (key->size == sizeof key->name) {
+            return false;
+        }
+        char byte = text.data[i];
+        if (byte == '%' && i + 2 < text.size && hex_digit(text.data[i + 1]) >= 0 && hex_digit(text.data[i + 2]) >= 0) {
+            byte = (char)(hex_digit(text.data[i + 1]) * 16 + hex_digit(text.data[i + 2]));
+            i += 2;
+        }
+        key->name[key->size++] = byte;
+    }
+    return key->size > 0;
+}
+
+static struct span next_word(struct span *line)
+{
+    while (line->size > 0 && *line->data == ' ') {
+        *line = span_skip(*line, 1);
+    }
+    const char *space = line->size > 0 ? memchr(line->data, ' ', line->size) : NULL;
+    struct span word = span_of(line->data, space ? (size_t)(space - line->data) : line->size);
+    *line = span_skip(*line, word.size);
+    return word;
+}
+
+/* -1 and what stands for never in old servers (0). */
+static void parse_expiry(struct span text, int64_t *expiry)
+{
+    if (!number_parse_i64(text, expiry) || *expiry <= 0) {
+        *expiry = -1;
+    }
+}
+
+bool key_list_parse_line(struct span line, struct listed_key *key)
+{
+    static const struct span key_head = SPAN("key="), expiry_head = SPAN("exp="), size_head = SPAN("size=");
+    if (!span_starts_with(line, key_head)) {
+        return false;
+    }
+    key->expiry = -1;
+    key->item_size = 0;
+    struct span name = span_skip(next_word(&line), key_head.size);
+    for (struct span word = next_word(&line); word.size > 0; word = next_word(&line)) {
+        if (span_starts_with(word, expiry_head)) {
+            parse_expiry(span_skip(word, expiry_head.size), &key->expiry);
+        } else if (span_starts_with(word, size_head)) {
+            (void)number_parse_u64(span_skip(word, size_head.size), &key->item_size);
+        }
+    }
+    return decode_uri(name, key);
+}
+
+void key_list_init(struct key_list *list, struct link *link, const atomic_bool *stops)
+{
+    *list = (struct key_list){.link = link, .stops = stops};
+}
+
+static void ask(struct key_list *list)
+{
+    link_queue(list->link, list->asks_all ? SPAN("lru_crawler metadump all\r\n") : SPAN("lru_crawler metadump hash\r\n"));
+}
+
+static void pause_while_busy(void)
+{
+    const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
+    (void)nanosleep(&pause, NULL);
+}
+
+static enum key_list_status refuse(struct key_list *list, struct span line)
+{
+    (void)snprintf(list->refusal, sizeof list->refusal, "%.*s", line.size < 120 ? (int)line.size : 120, line.data);
+    return KEY_LIST_UNSUPPORTED;
+}
+
+static bool is_error(struct span line)
+{
+    return span_starts_with(line, SPAN("ERROR")) || span_starts_with(line, SPAN("CLIENT_ERROR")) ||
+           span_starts_with(line, SPAN("SERVER_ERROR")) || span_starts_with(line, SPAN("BADCLASS"));
+}
+
+/* The first line of the answer decides; it is left in *line when it is a key's. */
+static enum key_list_status begin(struct key_list *list, struct span *line)
+{
+    for (int round = 0; round < BUSY_ROUNDS; round++) {
+        ask(list);
+        if (!link_read_line(list->link, LINE_MAX_SIZE, line)) {
+            return KEY_LIST_BROKEN;
+        }
+        if (span_starts_with(*line, SPAN("BUSY")) || span_starts_with(*line, SPAN("ERROR locked"))) {
+            pause_while_busy();
+            if (atomic_load(list->stops)) {
+                return KEY_LIST_STOPPED;
+            }
+        } else if (is_error(*line) && !list->asks_all) {
+            list->asks_all = true;
+        } else if (is_error(*line)) {
+            return refuse(list, *line);
+        } else {
+            list->has_begun = true;
+            return span_starts_with(*line, SPAN("NOTSTARTED")) ? KEY_LIST_END : KEY_LIST_KEY;
+        }
+    }
+    return refuse(list, SPAN("its crawler is busy for more than a minute"));
+}
+
+enum key_list_status key_list_next(struct key_list *list, struct listed_key *key)
+{
+    struct span line;
+    if (!list->has_begun) {
+        enum key_list_status status = begin(list, &line);
+        if (status != KEY_LIST_KEY) {
+            return status;
+        }
+    } else if (!link_read_line(list->link, LINE_MAX_SIZE, &line)) {
+        return KEY_LIST_BROKEN;
+    }
+    while (!key_list_parse_line(line, key)) {
+        if (span_equal(line, SPAN("END"))) {
+            return KEY_LIST_END;
+        }
+        if (is_error(line)) {
+            (void)snprintf(list->link->error, sizeof list->link->error, "%s: its list of keys breaks off: %.*s", list->link->peer,
+                           line.size < 100 ? (int)line.size : 100, line.data);
+            return KEY_LIST_BROKEN;
+        }
+        if (!link_read_line(list->link, LINE_MAX_SIZE, &line)) {
+            return KEY_LIST_BROKEN;
+        }
+    }
+    return KEY_LIST_KEY;
+}
