@@ -2,7 +2,8 @@
 #ifndef DIGLOT_CLI_BATCH_H
 #define DIGLOT_CLI_BATCH_H
 
-#include "cli/key_list.h"
+#include "cli/link.h"
+#include "cli/spool.h"
 #include "wire/client_reply.h"
 #include "wire/client_request.h"
 

@@ -95,15 +95,11 @@ static void show(void *context)
 {
     struct view *view = context;
     const struct import *import = view->import;
-    uint64_t expected = 0;
-    for (size_t i = 0; i < import->count; i++) {
-        expected += atomic_load(&import->servers[i].expected);
-    }
     char detail[160], there[32], failed[32];
     progress_group(sum(import, IMPORT_THERE), there);
     progress_group(sum(import, IMPORT_FAILED), failed);
     (void)snprintf(detail, sizeof detail, "%s there already, %s failed", there, failed);
-    progress_show(&view->progress, "import", sum(import, IMPORT_LISTED), expected, detail);
+    progress_show(&view->progress, "import", sum(import, IMPORT_READ), sum(import, IMPORT_LISTED), detail);
 }
 
 /* ---- Copying ---- */

@@ -5,11 +5,13 @@
 #include "cli/batch.h"
 #include "cli/failures.h"
 #include "cli/journal.h"
+#include "cli/key_list.h"
 #include "cli/pace.h"
 #include "cli/sides.h"
 
 enum import_count {
     IMPORT_LISTED,  /* keys that the old server told */
+    IMPORT_READ,    /* of these, looked at so far */
     IMPORT_COPIED,
     IMPORT_THERE,   /* the new side had them already: theirs is as new, or newer */
     IMPORT_GONE,    /* expired, deleted or evicted between the list and the reading */
@@ -33,7 +35,6 @@ struct import_server {
     struct endpoint endpoint;
     atomic_int state; /* enum import_state */
     bool was_begun;   /* by an earlier run */
-    _Atomic uint64_t expected; /* items that it says it has */
     _Atomic uint64_t counts[IMPORT_COUNTS];
     char error[LINK_ERROR_SIZE];
 };

@@ -1,9 +1,9 @@
 /* Copies one server: while the target takes a batch in, the old server reads the next one. */
 #include "base/clock.h"
-#include "base/number.h"
 #include "cli/import.h"
 #include "wire/size.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,11 +16,11 @@
 struct copier {
     struct import *import;
     struct import_server *server;
-    struct link *list_link, *from, *to;
-    struct key_list list;
+    struct link *from, *to;
+    struct spool keys;
     struct reader reader;
     struct batch *current, *next;
-    bool is_listed; /* the list has ended */
+    bool is_listed; /* the list has been read to its end */
     bool looks_first;
     int64_t now; /* unix seconds, when the present batch was answered */
     enum import_state end;
@@ -138,8 +138,8 @@ static void wait_for_pace(struct copier *copier, const struct batch *batch)
     (void)nanosleep(&rest, NULL);
 }
 
-/* False when the list is broken; *has_more: there may be more keys. */
-static bool list_keys(struct copier *copier, struct batch *batch)
+/* Fills a batch from the list. */
+static void take_keys(struct copier *copier, struct batch *batch)
 {
     size_t most = pace_batch(&copier->import->pace, BATCH_ITEMS);
     batch->count = 0;
@@ -147,19 +147,13 @@ static bool list_keys(struct copier *copier, struct batch *batch)
     while (!copier->is_listed && batch->count < most && batch->bytes < BATCH_BYTES) {
         struct batch_item *item = &batch->items[batch->count];
         *item = (struct batch_item){.state = ITEM_WANTED, .ttl = -1};
-        switch (key_list_next(&copier->list, &item->key)) {
-        case KEY_LIST_KEY:
+        copier->is_listed = !spool_take(&copier->keys, &item->key);
+        if (!copier->is_listed) {
             batch->count++;
             batch->bytes += item->key.item_size;
-            break;
-        case KEY_LIST_END: copier->is_listed = true; break;
-        case KEY_LIST_UNSUPPORTED: copier->end = IMPORT_UNSUPPORTED; return false;
-        case KEY_LIST_STOPPED: copier->end = IMPORT_STOPPED; return false;
-        case KEY_LIST_BROKEN: return false;
         }
     }
-    import_add(copier->server, IMPORT_LISTED, batch->count);
-    return true;
+    import_add(copier->server, IMPORT_READ, batch->count);
 }
 
 static bool ask_next(struct copier *copier)
@@ -172,9 +166,7 @@ static bool ask_next(struct copier *copier)
     if (copier->looks_first) {
         return true; /* as soon as this batch is done */
     }
-    if (!list_keys(copier, copier->next)) {
-        return false;
-    }
+    take_keys(copier, copier->next);
     if (copier->next->count == 0) {
         return true;
     }
@@ -191,9 +183,7 @@ static bool ask_nothing(struct copier *copier)
 /* Where the target has much already it is looked what it has: then nothing is read for nothing, and one thing is done after the other. */
 static bool copy_looking(struct copier *copier)
 {
-    if (!list_keys(copier, copier->current)) {
-        return false;
-    }
+    take_keys(copier, copier->current);
     if (copier->current->count == 0) {
         return true;
     }
@@ -229,48 +219,57 @@ static bool copy_all(struct copier *copier)
     return true;
 }
 
-/* How many items the server says it has, for the bar. */
-static void ask_expected(struct copier *copier)
-{
-    static const struct span name = SPAN("curr_items ");
-    struct client_reply reply;
-    link_queue(copier->from, SPAN("stats\r\n"));
-    while (batch_take_reply(copier->from, &reply) && reply.kind == CLIENT_REPLY_STAT) {
-        uint64_t items;
-        if (span_starts_with(reply.text, name) && number_parse_u64(span_skip(reply.text, name.size), &items)) {
-            atomic_store(&copier->server->expected, items);
-        }
-    }
-}
-
-static bool connect_all(struct copier *copier)
+static bool connect_both(struct copier *copier)
 {
     const struct sides *sides = &copier->import->sides;
     char *error = copier->server->error;
     copier->from = sides_open_from(sides, &copier->server->endpoint, error);
-    copier->list_link = copier->from ? sides_open_from(sides, &copier->server->endpoint, error) : NULL;
-    copier->to = copier->list_link ? sides_open_to(sides, error) : NULL;
-    if (!copier->to) {
+    copier->to = copier->from ? sides_open_to(sides, error) : NULL;
+    return copier->to && reader_init(&copier->reader, copier->from);
+}
+
+/* Takes the list of keys, on a connection that ends with it. */
+static bool list_keys(struct copier *copier)
+{
+    char *error = copier->server->error;
+    struct link *link = sides_open_from(&copier->import->sides, &copier->server->endpoint, error);
+    if (!link) {
         return false;
     }
-    key_list_init(&copier->list, copier->list_link, &copier->import->stops);
-    ask_expected(copier);
-    return reader_init(&copier->reader, copier->from);
+    struct key_list list;
+    key_list_init(&list, link, &copier->import->stops);
+    enum key_list_status status = key_list_spool(&list, &copier->keys, &copier->server->counts[IMPORT_LISTED]);
+    if (status == KEY_LIST_UNSUPPORTED) {
+        copier->end = IMPORT_UNSUPPORTED;
+        (void)snprintf(error, LINK_ERROR_SIZE, "%s", list.refusal);
+    } else if (status == KEY_LIST_STOPPED) {
+        copier->end = IMPORT_STOPPED;
+    } else if (status == KEY_LIST_BROKEN) {
+        memcpy(error, link->error, LINK_ERROR_SIZE);
+    }
+    link_close(&link);
+    return status == KEY_LIST_END;
 }
 
 static void tell_error(struct copier *copier)
 {
     char *error = copier->server->error;
-    const struct link *links[] = {copier->to, copier->from, copier->list_link};
-    if (copier->end == IMPORT_UNSUPPORTED) {
-        (void)snprintf(error, LINK_ERROR_SIZE, "%s", copier->list.refusal);
-        return;
-    }
+    const struct link *links[] = {copier->to, copier->from};
     for (size_t i = 0; i < sizeof links / sizeof *links && error[0] == '\0'; i++) {
         if (links[i] && links[i]->error[0] != '\0') {
             memcpy(error, links[i]->error, LINK_ERROR_SIZE);
         }
     }
+}
+
+/* Makes the list's file, or tells why there is no place for it. */
+static bool make_spool(struct copier *copier)
+{
+    if (spool_open(&copier->keys)) {
+        return true;
+    }
+    (void)snprintf(copier->server->error, LINK_ERROR_SIZE, "no place for the list of keys (TMPDIR): %s", strerror(errno));
+    return false;
 }
 
 void import_copy_server(struct import *import, struct import_server *server)
@@ -281,13 +280,13 @@ void import_copy_server(struct import *import, struct import_server *server)
     copier.next = check_calloc(1, sizeof *copier.next);
     atomic_store(&server->state, IMPORT_RUNS);
     journal_note(&import->journal, JOURNAL_BEGUN, server->endpoint.name);
-    if (connect_all(&copier) && copy_all(&copier) && copier.end != IMPORT_STOPPED) {
+    if (make_spool(&copier) && list_keys(&copier) && connect_both(&copier) && copy_all(&copier) && copier.end != IMPORT_STOPPED) {
         copier.end = IMPORT_DONE;
         journal_note(&import->journal, JOURNAL_DONE, server->endpoint.name);
     } else {
         tell_error(&copier);
     }
-    link_close(&copier.list_link);
+    spool_close(&copier.keys);
     link_close(&copier.from);
     link_close(&copier.to);
     free(copier.current);

@@ -6,7 +6,7 @@ static const struct {
     const char *name;  /* in JSON */
     const char *title; /* of its column */
 } columns[IMPORT_COUNTS] = {
-    [IMPORT_LISTED] = {"listed", "listed"}, [IMPORT_COPIED] = {"copied", "copied"}, [IMPORT_THERE] = {"there", "there"},
+    [IMPORT_LISTED] = {"listed", "listed"}, [IMPORT_READ] = {"read", "read"}, [IMPORT_COPIED] = {"copied", "copied"}, [IMPORT_THERE] = {"there", "there"},
     [IMPORT_GONE] = {"gone", "gone"},       [IMPORT_STALE] = {"stale", "stale"},    [IMPORT_FAILED] = {"failed", "failed"},
     [IMPORT_BYTES] = {"bytes", "bytes"},
 };
@@ -110,9 +110,9 @@ static void report_text(const struct import *import, double seconds)
         print_row("all", "", total);
     }
     progress_group(total[IMPORT_COPIED], copied);
-    progress_group(seconds > 0 ? (uint64_t)((double)total[IMPORT_LISTED] / seconds) : 0, rate);
+    progress_group(seconds > 0 ? (uint64_t)((double)total[IMPORT_READ] / seconds) : 0, rate);
     progress_group(total[IMPORT_BYTES] >> 20, mebibytes);
-    (void)printf("%s items (%s MiB) copied to %s in %.1f s, %s listed/s\n", copied, mebibytes, import->sides.to.name, seconds, rate);
+    (void)printf("%s items (%s MiB) copied to %s in %.1f s, %s read/s\n", copied, mebibytes, import->sides.to.name, seconds, rate);
     if (total[IMPORT_FAILED] > 0) {
         (void)printf("Failed:\n");
         failures_print(&import->failures, stdout);

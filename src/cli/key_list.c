@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -79,9 +80,41 @@ void key_list_init(struct key_list *list, struct link *link, const atomic_bool *
     *list = (struct key_list){.link = link, .stops = stops};
 }
 
+/* MAJOR.MINOR.PATCH is 1.6.38 or newer. */
+bool key_list_trusts_hash(struct span version)
+{
+    static const uint64_t least[] = {1, 6, 38};
+    for (size_t i = 0; i < sizeof least / sizeof *least; i++) {
+        uint64_t number = 0;
+        while (version.size > 0 && *version.data >= '0' && *version.data <= '9' && number < 1000000) {
+            number = number * 10 + (uint64_t)(*version.data - '0');
+            version = span_skip(version, 1);
+        }
+        if (number != least[i]) {
+            return number > least[i];
+        }
+        if (version.size > 0 && *version.data == '.') {
+            version = span_skip(version, 1);
+        }
+    }
+    return true;
+}
+
+static bool ask_version(struct key_list *list)
+{
+    static const struct span head = SPAN("VERSION ");
+    struct span line;
+    link_queue(list->link, SPAN("version\r\n"));
+    if (!link_read_line(list->link, LINE_MAX_SIZE, &line)) {
+        return false;
+    }
+    list->asks_hash = span_starts_with(line, head) && key_list_trusts_hash(span_skip(line, head.size));
+    return true;
+}
+
 static void ask(struct key_list *list)
 {
-    link_queue(list->link, list->asks_all ? SPAN("lru_crawler metadump all\r\n") : SPAN("lru_crawler metadump hash\r\n"));
+    link_queue(list->link, list->asks_hash ? SPAN("lru_crawler metadump hash\r\n") : SPAN("lru_crawler metadump all\r\n"));
 }
 
 static void pause_while_busy(void)
@@ -105,6 +138,9 @@ static bool is_error(struct span line)
 /* The first line of the answer decides; it is left in *line when it is a key's. */
 static enum key_list_status begin(struct key_list *list, struct span *line)
 {
+    if (!ask_version(list)) {
+        return KEY_LIST_BROKEN;
+    }
     for (int round = 0; round < BUSY_ROUNDS; round++) {
         ask(list);
         if (!link_read_line(list->link, LINE_MAX_SIZE, line)) {
@@ -115,8 +151,8 @@ static enum key_list_status begin(struct key_list *list, struct span *line)
             if (atomic_load(list->stops)) {
                 return KEY_LIST_STOPPED;
             }
-        } else if (is_error(*line) && !list->asks_all) {
-            list->asks_all = true;
+        } else if (is_error(*line) && list->asks_hash) {
+            list->asks_hash = false;
         } else if (is_error(*line)) {
             return refuse(list, *line);
         } else {
@@ -152,4 +188,27 @@ enum key_list_status key_list_next(struct key_list *list, struct listed_key *key
         }
     }
     return KEY_LIST_KEY;
+}
+
+static enum key_list_status break_off(struct key_list *list)
+{
+    (void)snprintf(list->link->error, sizeof list->link->error, "the list of %s: %s (TMPDIR names the folder for it)", list->link->peer,
+                   strerror(errno));
+    return KEY_LIST_BROKEN;
+}
+
+enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
+{
+    struct listed_key key;
+    enum key_list_status status;
+    while ((status = key_list_next(list, &key)) == KEY_LIST_KEY) {
+        if (!spool_put(spool, &key)) {
+            return break_off(list);
+        }
+        (void)atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+        if (atomic_load_explicit(list->stops, memory_order_relaxed)) {
+            return KEY_LIST_STOPPED;
+        }
+    }
+    return status == KEY_LIST_END && !spool_rewind(spool) ? break_off(list) : status;
 }

@@ -1,18 +1,12 @@
-/* The list of an old server's keys: `lru_crawler metadump`, read line by line. The server goes on only as fast as we read. */
+/* The list of an old server's keys: `lru_crawler metadump`, read line by line. It has to be read without pauses: the
+ * server holds locks meanwhile. */
 #ifndef DIGLOT_CLI_KEY_LIST_H
 #define DIGLOT_CLI_KEY_LIST_H
 
 #include "cli/link.h"
-#include "wire/message.h"
+#include "cli/spool.h"
 
 #include <stdatomic.h>
-
-struct listed_key {
-    char name[ITEM_KEY_MAX];
-    size_t size;
-    int64_t expiry;      /* unix seconds, -1: never */
-    uint64_t item_size;  /* as the server counts it, 0 if it does not say */
-};
 
 enum key_list_status {
     KEY_LIST_KEY,
@@ -24,19 +18,27 @@ enum key_list_status {
 
 struct key_list {
     struct link *link;
-    const atomic_bool *stops; /* looked at while a busy server is waited for */
+    const atomic_bool *stops;
     bool has_begun;
-    bool asks_all; /* not by its hash table, which misses nothing that moves between LRUs, but by its LRUs */
+    /* By its hash table, which misses nothing that moves between its LRUs meanwhile; else by its LRUs. memcached 1.6.18
+     * holds up its clients while a list by its hash table waits for its reader; 1.6.38 does not. */
+    bool asks_hash;
     char refusal[160];
 };
 
 /* A line of metadump; false when it is none, or its key is empty or too long. */
 bool key_list_parse_line(struct span line, struct listed_key *key);
 
-/* Asks for the list on a link of its own, which stays the caller's. */
+/* Whether a server of this version ("1.6.38") may be asked by its hash table. */
+bool key_list_trusts_hash(struct span version);
+
+/* Asks on a link of its own, which stays the caller's. */
 void key_list_init(struct key_list *list, struct link *link, const atomic_bool *stops);
 
 /* The next key. Lines that are none are passed over. */
 MUST_USE enum key_list_status key_list_next(struct key_list *list, struct listed_key *key);
+
+/* Takes the whole list, to be taken from the spool from its beginning on. KEY_LIST_END, or what went wrong. `count` grows. */
+MUST_USE enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count);
 
 #endif
