@@ -7,7 +7,7 @@
 #include "wire/client_reply.h"
 #include "wire/client_request.h"
 
-#define BATCH_ITEMS 512
+#define BATCH_ITEMS 1024
 /* What a batch's values take at most, but for a single item that is larger. */
 #define BATCH_BYTES (8 * 1024 * 1024)
 /* memcached's largest item. */

@@ -1,5 +1,4 @@
 #include "cli/command.h"
-enum cli_status verify_main(int argc, char **argv){(void)argc;(void)argv;return 2;}
 enum cli_status status_main(int argc, char **argv){(void)argc;(void)argv;return 2;}
 enum cli_status top_main(int argc, char **argv){(void)argc;(void)argv;return 2;}
 enum cli_status convert_main(int argc, char **argv){(void)argc;(void)argv;return 2;}
