@@ -117,25 +117,25 @@ static void run(void *context, size_t job)
 static bool ask_target(struct import *import)
 {
     static const struct span name = SPAN("item_size_max ");
-    char error[LINK_ERROR_SIZE];
+    char error[CHANNEL_ERROR_SIZE];
     struct client_reply reply;
-    struct link *link = sides_open_to(&import->sides, error);
-    if (!link) {
+    struct channel *channel = sides_open_to(&import->sides, error);
+    if (!channel) {
         (void)fprintf(stderr, "diglot: %s\n", error);
         return false;
     }
     import->item_size_max = UINT64_MAX;
-    link_queue(link, SPAN("stats settings\r\n"));
+    channel_queue(channel, SPAN("stats settings\r\n"));
     bool answers;
-    while ((answers = batch_take_reply(link, &reply)) && reply.kind == CLIENT_REPLY_STAT) {
+    while ((answers = parcel_take_reply(channel, &reply)) && reply.kind == CLIENT_REPLY_STAT) {
         if (span_starts_with(reply.text, name)) {
             (void)number_parse_u64(span_skip(reply.text, name.size), &import->item_size_max);
         }
     }
     if (!answers) {
-        (void)fprintf(stderr, "diglot: %s\n", link->error);
+        (void)fprintf(stderr, "diglot: %s\n", channel->error);
     }
-    link_close(&link);
+    channel_close(&channel);
     return answers;
 }
 

@@ -2,7 +2,7 @@
 #ifndef DIGLOT_CLI_IMPORT_H
 #define DIGLOT_CLI_IMPORT_H
 
-#include "cli/batch.h"
+#include "cli/parcel.h"
 #include "cli/failures.h"
 #include "cli/journal.h"
 #include "cli/key_list.h"
@@ -36,7 +36,7 @@ struct import_server {
     atomic_int state; /* enum import_state */
     bool was_begun;   /* by an earlier run */
     _Atomic uint64_t counts[IMPORT_COUNTS];
-    char error[LINK_ERROR_SIZE];
+    char error[CHANNEL_ERROR_SIZE];
 };
 
 struct import {

@@ -1,4 +1,4 @@
-/* Copies one server: while the target takes a batch in, the old server reads the next one. */
+/* Copies one server: while the target takes a parcel in, the old server reads the next one. */
 #include "base/clock.h"
 #include "cli/import.h"
 #include "wire/size.h"
@@ -16,19 +16,19 @@
 struct copier {
     struct import *import;
     struct import_server *server;
-    struct link *from, *to;
+    struct channel *from, *to;
     struct spool keys;
     struct reader reader;
-    struct batch *current, *next;
+    struct parcel *current, *next;
     bool is_listed; /* the list has been read to its end */
     bool looks_first;
-    int64_t now; /* unix seconds, when the present batch was answered */
+    int64_t now; /* unix seconds, when the present parcel was answered */
     enum import_state end;
 };
 
 /* The moment of expiry as the target is told: a unix time, because a number of seconds beyond 30 days would be taken for one. The list has
  * it exactly; the item's own remaining seconds count where somebody has touched it since. */
-static int64_t exptime_of(const struct batch_item *item, int64_t now)
+static int64_t exptime_of(const struct parcel_item *item, int64_t now)
 {
     if (item->ttl < 0) {
         return 0;
@@ -38,14 +38,14 @@ static int64_t exptime_of(const struct batch_item *item, int64_t now)
     return is_same ? listed : moment;
 }
 
-static void fail_item(struct copier *copier, struct batch_item *item, struct span reason)
+static void fail_item(struct copier *copier, struct parcel_item *item, struct span reason)
 {
     item->state = ITEM_FAILED;
-    failures_add(&copier->import->failures, reason, batch_item_key(item));
+    failures_add(&copier->import->failures, reason, parcel_item_key(item));
 }
 
 /* Hands a found item to the target. Mode E is add: what is there stays. */
-static void put_item(struct copier *copier, struct batch_item *item, struct span value)
+static void put_item(struct copier *copier, struct parcel_item *item, struct span value)
 {
     if (item_size(item->key.size, item->flags, value.size) > copier->import->item_size_max) {
         fail_item(copier, item, SPAN("larger than the target's diglot.max-item-size"));
@@ -56,19 +56,19 @@ static void put_item(struct copier *copier, struct batch_item *item, struct span
         item->state = ITEM_MISSING; /* in its last second */
         return;
     }
-    client_put_ms(&copier->to->output, batch_item_key(item), item->flags, exptime, SPAN("ME"), value);
+    client_put_ms(&copier->to->output, parcel_item_key(item), item->flags, exptime, SPAN("ME"), value);
     import_add(copier->server, IMPORT_BYTES, value.size);
 }
 
 /* A failure shows when the answers are taken. */
-static void push_early(struct link *to)
+static void push_early(struct channel *to)
 {
-    if (buffer_size(&to->output) > QUEUE_MOST && !link_push(to)) {
+    if (buffer_size(&to->output) > QUEUE_MOST && !channel_push(to)) {
         buffer_reset(&to->output, 0);
     }
 }
 
-static void on_item(void *context, struct batch_item *item, struct span value, struct span text)
+static void on_item(void *context, struct parcel_item *item, struct span value, struct span text)
 {
     struct copier *copier = context;
     if (item->state == ITEM_FOUND) {
@@ -79,10 +79,10 @@ static void on_item(void *context, struct batch_item *item, struct span value, s
     push_early(copier->to);
 }
 
-static bool take_answer(struct copier *copier, struct batch_item *item)
+static bool take_answer(struct copier *copier, struct parcel_item *item)
 {
     struct client_reply reply;
-    if (!batch_take_reply(copier->to, &reply)) {
+    if (!parcel_take_reply(copier->to, &reply)) {
         return false;
     }
     switch (reply.kind) {
@@ -90,12 +90,12 @@ static bool take_answer(struct copier *copier, struct batch_item *item)
     case CLIENT_REPLY_NOT_STORED: item->state = ITEM_THERE; return true;
     case CLIENT_REPLY_ERROR: fail_item(copier, item, reply.text); return true;
     default:
-        (void)snprintf(copier->to->error, LINK_ERROR_SIZE, "%s: answers what no memcached does", copier->to->peer);
+        (void)snprintf(copier->to->error, CHANNEL_ERROR_SIZE, "%s: answers what no memcached does", copier->to->peer);
         return false;
     }
 }
 
-static void count_item(struct copier *copier, struct batch_item *item)
+static void count_item(struct copier *copier, struct parcel_item *item)
 {
     static const enum import_count counts[] = {
         [ITEM_COPIED] = IMPORT_COPIED, [ITEM_THERE] = IMPORT_THERE, [ITEM_MISSING] = IMPORT_GONE, [ITEM_STALE] = IMPORT_STALE,
@@ -106,30 +106,30 @@ static void count_item(struct copier *copier, struct batch_item *item)
     import_add(copier->server, counts[item->state], 1);
 }
 
-/* The old server's answers go on to the target, and the target's are counted. Between the two the next batch is asked for. */
-static bool finish_batch(struct copier *copier, bool (*ask_next)(struct copier *copier))
+/* The old server's answers go on to the target, and the target's are counted. Between the two the next parcel is asked for. */
+static bool finish_parcel(struct copier *copier, bool (*ask_next)(struct copier *copier))
 {
-    struct batch *batch = copier->current;
+    struct parcel *parcel = copier->current;
     copier->now = clock_wall_ms() / 1000;
-    if (!batch_collect(&copier->reader, batch, copier->now, on_item, copier) || !link_push(copier->to) || !ask_next(copier)) {
+    if (!parcel_collect(&copier->reader, parcel, copier->now, on_item, copier) || !channel_push(copier->to) || !ask_next(copier)) {
         return false;
     }
     uint64_t there = 0;
-    for (size_t i = 0; i < batch->count; i++) {
-        struct batch_item *item = &batch->items[i];
+    for (size_t i = 0; i < parcel->count; i++) {
+        struct parcel_item *item = &parcel->items[i];
         if (item->state == ITEM_FOUND && !take_answer(copier, item)) {
             return false;
         }
         there += item->state == ITEM_THERE;
         count_item(copier, item);
     }
-    copier->looks_first = copier->import->looks_first || there * 4 > batch->count;
+    copier->looks_first = copier->import->looks_first || there * 4 > parcel->count;
     return true;
 }
 
-static void wait_for_pace(struct copier *copier, const struct batch *batch)
+static void wait_for_pace(struct copier *copier, const struct parcel *parcel)
 {
-    uint64_t wait = pace_spend(&copier->import->pace, batch->count, batch->bytes, clock_monotonic_us());
+    uint64_t wait = pace_spend(&copier->import->pace, parcel->count, parcel->bytes, clock_monotonic_us());
     const struct timespec step = {.tv_nsec = 100000000};
     for (; wait > 100000 && !atomic_load(&copier->import->stops); wait -= 100000) {
         (void)nanosleep(&step, NULL);
@@ -138,22 +138,22 @@ static void wait_for_pace(struct copier *copier, const struct batch *batch)
     (void)nanosleep(&rest, NULL);
 }
 
-/* Fills a batch from the list. */
-static void take_keys(struct copier *copier, struct batch *batch)
+/* Fills a parcel from the list. */
+static void take_keys(struct copier *copier, struct parcel *parcel)
 {
-    size_t most = pace_batch(&copier->import->pace, BATCH_ITEMS);
-    batch->count = 0;
-    batch->bytes = 0;
-    while (!copier->is_listed && batch->count < most && batch->bytes < BATCH_BYTES) {
-        struct batch_item *item = &batch->items[batch->count];
-        *item = (struct batch_item){.state = ITEM_WANTED, .ttl = -1};
+    size_t most = pace_parcel(&copier->import->pace, PARCEL_ITEMS);
+    parcel->count = 0;
+    parcel->bytes = 0;
+    while (!copier->is_listed && parcel->count < most && parcel->bytes < PARCEL_BYTES) {
+        struct parcel_item *item = &parcel->items[parcel->count];
+        *item = (struct parcel_item){.state = ITEM_WANTED, .ttl = -1};
         copier->is_listed = !spool_take(&copier->keys, &item->key);
         if (!copier->is_listed) {
-            batch->count++;
-            batch->bytes += item->key.item_size;
+            parcel->count++;
+            parcel->bytes += item->key.item_size;
         }
     }
-    import_add(copier->server, IMPORT_READ, batch->count);
+    import_add(copier->server, IMPORT_READ, parcel->count);
 }
 
 static bool ask_next(struct copier *copier)
@@ -164,14 +164,14 @@ static bool ask_next(struct copier *copier)
         return true;
     }
     if (copier->looks_first) {
-        return true; /* as soon as this batch is done */
+        return true; /* as soon as this parcel is done */
     }
     take_keys(copier, copier->next);
     if (copier->next->count == 0) {
         return true;
     }
     wait_for_pace(copier, copier->next);
-    return batch_ask(&copier->reader, copier->next);
+    return parcel_ask(&copier->reader, copier->next);
 }
 
 static bool ask_nothing(struct copier *copier)
@@ -188,15 +188,15 @@ static bool copy_looking(struct copier *copier)
         return true;
     }
     wait_for_pace(copier, copier->current);
-    return batch_look(copier->to, copier->current) && batch_ask(&copier->reader, copier->current) && finish_batch(copier, ask_nothing);
+    return parcel_look(copier->to, copier->current) && parcel_ask(&copier->reader, copier->current) && finish_parcel(copier, ask_nothing);
 }
 
 static bool copy_pipelined(struct copier *copier)
 {
-    if (!finish_batch(copier, ask_next)) {
+    if (!finish_parcel(copier, ask_next)) {
         return false;
     }
-    struct batch *done = copier->current;
+    struct parcel *done = copier->current;
     copier->current = copier->next;
     copier->next = done;
     return true;
@@ -232,32 +232,32 @@ static bool connect_both(struct copier *copier)
 static bool list_keys(struct copier *copier)
 {
     char *error = copier->server->error;
-    struct link *link = sides_open_from(&copier->import->sides, &copier->server->endpoint, error);
-    if (!link) {
+    struct channel *channel = sides_open_from(&copier->import->sides, &copier->server->endpoint, error);
+    if (!channel) {
         return false;
     }
     struct key_list list;
-    key_list_init(&list, link, &copier->import->stops);
+    key_list_init(&list, channel, &copier->import->stops);
     enum key_list_status status = key_list_spool(&list, &copier->keys, &copier->server->counts[IMPORT_LISTED]);
     if (status == KEY_LIST_UNSUPPORTED) {
         copier->end = IMPORT_UNSUPPORTED;
-        (void)snprintf(error, LINK_ERROR_SIZE, "%s", list.refusal);
+        (void)snprintf(error, CHANNEL_ERROR_SIZE, "%s", list.refusal);
     } else if (status == KEY_LIST_STOPPED) {
         copier->end = IMPORT_STOPPED;
     } else if (status == KEY_LIST_BROKEN) {
-        memcpy(error, link->error, LINK_ERROR_SIZE);
+        memcpy(error, channel->error, CHANNEL_ERROR_SIZE);
     }
-    link_close(&link);
+    channel_close(&channel);
     return status == KEY_LIST_END;
 }
 
 static void tell_error(struct copier *copier)
 {
     char *error = copier->server->error;
-    const struct link *links[] = {copier->to, copier->from};
-    for (size_t i = 0; i < sizeof links / sizeof *links && error[0] == '\0'; i++) {
-        if (links[i] && links[i]->error[0] != '\0') {
-            memcpy(error, links[i]->error, LINK_ERROR_SIZE);
+    const struct channel *channels[] = {copier->to, copier->from};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels && error[0] == '\0'; i++) {
+        if (channels[i] && channels[i]->error[0] != '\0') {
+            memcpy(error, channels[i]->error, CHANNEL_ERROR_SIZE);
         }
     }
 }
@@ -268,7 +268,7 @@ static bool make_spool(struct copier *copier)
     if (spool_open(&copier->keys)) {
         return true;
     }
-    (void)snprintf(copier->server->error, LINK_ERROR_SIZE, "no place for the list of keys (TMPDIR): %s", strerror(errno));
+    (void)snprintf(copier->server->error, CHANNEL_ERROR_SIZE, "no place for the list of keys (TMPDIR): %s", strerror(errno));
     return false;
 }
 
@@ -287,8 +287,8 @@ void import_copy_server(struct import *import, struct import_server *server)
         tell_error(&copier);
     }
     spool_close(&copier.keys);
-    link_close(&copier.from);
-    link_close(&copier.to);
+    channel_close(&copier.from);
+    channel_close(&copier.to);
     free(copier.current);
     free(copier.next);
     atomic_store(&server->state, copier.end);

@@ -75,9 +75,9 @@ bool key_list_parse_line(struct span line, struct listed_key *key)
     return decode_uri(name, key);
 }
 
-void key_list_init(struct key_list *list, struct link *link, const atomic_bool *stops)
+void key_list_init(struct key_list *list, struct channel *channel, const atomic_bool *stops)
 {
-    *list = (struct key_list){.link = link, .stops = stops};
+    *list = (struct key_list){.channel = channel, .stops = stops};
 }
 
 /* MAJOR.MINOR.PATCH is 1.6.38 or newer. */
@@ -104,8 +104,8 @@ static bool ask_version(struct key_list *list)
 {
     static const struct span head = SPAN("VERSION ");
     struct span line;
-    link_queue(list->link, SPAN("version\r\n"));
-    if (!link_read_line(list->link, LINE_MAX_SIZE, &line)) {
+    channel_queue(list->channel, SPAN("version\r\n"));
+    if (!channel_read_line(list->channel, LINE_MAX_SIZE, &line)) {
         return false;
     }
     list->asks_hash = span_starts_with(line, head) && key_list_trusts_hash(span_skip(line, head.size));
@@ -114,7 +114,7 @@ static bool ask_version(struct key_list *list)
 
 static void ask(struct key_list *list)
 {
-    link_queue(list->link, list->asks_hash ? SPAN("lru_crawler metadump hash\r\n") : SPAN("lru_crawler metadump all\r\n"));
+    channel_queue(list->channel, list->asks_hash ? SPAN("lru_crawler metadump hash\r\n") : SPAN("lru_crawler metadump all\r\n"));
 }
 
 static void pause_while_busy(void)
@@ -143,7 +143,7 @@ static enum key_list_status begin(struct key_list *list, struct span *line)
     }
     for (int round = 0; round < BUSY_ROUNDS; round++) {
         ask(list);
-        if (!link_read_line(list->link, LINE_MAX_SIZE, line)) {
+        if (!channel_read_line(list->channel, LINE_MAX_SIZE, line)) {
             return KEY_LIST_BROKEN;
         }
         if (span_starts_with(*line, SPAN("BUSY")) || span_starts_with(*line, SPAN("ERROR locked"))) {
@@ -171,7 +171,7 @@ enum key_list_status key_list_next(struct key_list *list, struct listed_key *key
         if (status != KEY_LIST_KEY) {
             return status;
         }
-    } else if (!link_read_line(list->link, LINE_MAX_SIZE, &line)) {
+    } else if (!channel_read_line(list->channel, LINE_MAX_SIZE, &line)) {
         return KEY_LIST_BROKEN;
     }
     while (!key_list_parse_line(line, key)) {
@@ -179,11 +179,11 @@ enum key_list_status key_list_next(struct key_list *list, struct listed_key *key
             return KEY_LIST_END;
         }
         if (is_error(line)) {
-            (void)snprintf(list->link->error, sizeof list->link->error, "%s: its list of keys breaks off: %.*s", list->link->peer,
+            (void)snprintf(list->channel->error, sizeof list->channel->error, "%s: its list of keys breaks off: %.*s", list->channel->peer,
                            line.size < 100 ? (int)line.size : 100, line.data);
             return KEY_LIST_BROKEN;
         }
-        if (!link_read_line(list->link, LINE_MAX_SIZE, &line)) {
+        if (!channel_read_line(list->channel, LINE_MAX_SIZE, &line)) {
             return KEY_LIST_BROKEN;
         }
     }
@@ -192,7 +192,7 @@ enum key_list_status key_list_next(struct key_list *list, struct listed_key *key
 
 static enum key_list_status break_off(struct key_list *list)
 {
-    (void)snprintf(list->link->error, sizeof list->link->error, "the list of %s: %s (TMPDIR names the folder for it)", list->link->peer,
+    (void)snprintf(list->channel->error, sizeof list->channel->error, "the list of %s: %s (TMPDIR names the folder for it)", list->channel->peer,
                    strerror(errno));
     return KEY_LIST_BROKEN;
 }

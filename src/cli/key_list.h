@@ -3,7 +3,7 @@
 #ifndef DIGLOT_CLI_KEY_LIST_H
 #define DIGLOT_CLI_KEY_LIST_H
 
-#include "cli/link.h"
+#include "cli/channel.h"
 #include "cli/spool.h"
 
 #include <stdatomic.h>
@@ -11,13 +11,13 @@
 enum key_list_status {
     KEY_LIST_KEY,
     KEY_LIST_END,
-    KEY_LIST_BROKEN,      /* `error` of the link tells */
+    KEY_LIST_BROKEN,      /* `error` of the channel tells */
     KEY_LIST_UNSUPPORTED, /* the server cannot list its keys; `refusal` is what it says */
     KEY_LIST_STOPPED,
 };
 
 struct key_list {
-    struct link *link;
+    struct channel *channel;
     const atomic_bool *stops;
     bool has_begun;
     /* By its hash table, which misses nothing that moves between its LRUs meanwhile; else by its LRUs. memcached 1.6.18
@@ -32,8 +32,8 @@ bool key_list_parse_line(struct span line, struct listed_key *key);
 /* Whether a server of this version ("1.6.38") may be asked by its hash table. */
 bool key_list_trusts_hash(struct span version);
 
-/* Asks on a link of its own, which stays the caller's. */
-void key_list_init(struct key_list *list, struct link *link, const atomic_bool *stops);
+/* Asks on a channel of its own, which stays the caller's. */
+void key_list_init(struct key_list *list, struct channel *channel, const atomic_bool *stops);
 
 /* The next key. Lines that are none are passed over. */
 MUST_USE enum key_list_status key_list_next(struct key_list *list, struct listed_key *key);

@@ -13,7 +13,7 @@ void pace_deinit(struct pace *pace)
     (void)pthread_mutex_destroy(&pace->lock);
 }
 
-uint64_t pace_batch(const struct pace *pace, uint64_t most)
+uint64_t pace_parcel(const struct pace *pace, uint64_t most)
 {
     if (pace->items_per_second <= 0) {
         return most;

@@ -16,8 +16,8 @@ struct pace {
 void pace_init(struct pace *pace, uint64_t items_per_second, uint64_t bytes_per_second);
 void pace_deinit(struct pace *pace);
 
-/* How many items a batch may have at once, so that its turns are not seconds apart: a tenth of a second's, at least one. */
-uint64_t pace_batch(const struct pace *pace, uint64_t most);
+/* How many items a parcel may have at once, so that its turns are not seconds apart: a tenth of a second's, at least one. */
+uint64_t pace_parcel(const struct pace *pace, uint64_t most);
 
 /* Spends; returns how many microseconds from `now_us` (base/clock.h) on the caller has to wait before it does what it has paid for. */
 uint64_t pace_spend(struct pace *pace, uint64_t items, uint64_t bytes, uint64_t now_us);

@@ -14,7 +14,7 @@ void resp_queue(struct resp *resp, const struct span *words, size_t count)
     char *request = NULL;
     int size = redisFormatCommandArgv(&request, (int)count, data, sizes);
     CHECK(size > 0);
-    link_queue(resp->link, span_of(request, (size_t)size));
+    channel_queue(resp->channel, span_of(request, (size_t)size));
     free(request);
     free(data);
     free(sizes);
@@ -31,20 +31,20 @@ redisReply *resp_take(struct resp *resp)
     for (;;) {
         void *reply = NULL;
         if (redisReaderGetReply(resp->reader, &reply) != REDIS_OK) {
-            (void)snprintf(resp->error, sizeof resp->error, "%s: does not speak RESP", resp->link->peer);
+            (void)snprintf(resp->error, sizeof resp->error, "%s: does not speak RESP", resp->channel->peer);
             return NULL;
         }
         if (reply) {
             return reply;
         }
-        if (!link_fill(resp->link)) {
-            return fail(resp, resp->link->error);
+        if (!channel_fill(resp->channel)) {
+            return fail(resp, resp->channel->error);
         }
-        struct span content = buffer_content(&resp->link->input);
+        struct span content = buffer_content(&resp->channel->input);
         if (redisReaderFeed(resp->reader, content.data, content.size) != REDIS_OK) {
             return fail(resp, "out of memory");
         }
-        buffer_consume(&resp->link->input, content.size);
+        buffer_consume(&resp->channel->input, content.size);
     }
 }
 
@@ -53,7 +53,7 @@ redisReply *resp_ask(struct resp *resp, const struct span *words, size_t count)
     resp_queue(resp, words, count);
     redisReply *reply = resp_take(resp);
     if (reply && resp_is_error(reply)) {
-        (void)snprintf(resp->error, sizeof resp->error, "%s: %.300s", resp->link->peer, reply->str);
+        (void)snprintf(resp->error, sizeof resp->error, "%s: %.300s", resp->channel->peer, reply->str);
         freeReplyObject(reply);
         reply = NULL;
     }
@@ -73,18 +73,18 @@ static bool log_in(struct resp *resp, const struct login *login)
     return reply != NULL;
 }
 
-struct resp *resp_open(const struct sides *sides, char error[LINK_ERROR_SIZE])
+struct resp *resp_open(const struct sides *sides, char error[CHANNEL_ERROR_SIZE])
 {
-    struct link *link = sides_open_redis(sides, error);
-    if (!link) {
+    struct channel *channel = sides_open_redis(sides, error);
+    if (!channel) {
         return NULL;
     }
     struct resp *resp = check_calloc(1, sizeof *resp);
-    resp->link = link;
+    resp->channel = channel;
     resp->reader = redisReaderCreate();
     CHECK(resp->reader != NULL);
     if (!log_in(resp, &sides->redis_login)) {
-        memcpy(error, resp->error, LINK_ERROR_SIZE);
+        memcpy(error, resp->error, CHANNEL_ERROR_SIZE);
         resp_close(&resp);
     }
     return resp;
@@ -96,7 +96,7 @@ void resp_close(struct resp **resp_at)
     *resp_at = NULL;
     if (resp) {
         redisReaderFree(resp->reader);
-        link_close(&resp->link);
+        channel_close(&resp->channel);
         free(resp);
     }
 }

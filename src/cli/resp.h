@@ -1,4 +1,4 @@
-/* A conversation in RESP with the new server: hiredis makes requests and reads replies, a link carries them. */
+/* A conversation in RESP with the new server: hiredis makes requests and reads replies, a channel carries them. */
 #ifndef DIGLOT_CLI_RESP_H
 #define DIGLOT_CLI_RESP_H
 
@@ -7,13 +7,13 @@
 #include <hiredis/hiredis.h>
 
 struct resp {
-    struct link *link;
+    struct channel *channel;
     redisReader *reader;
-    char error[LINK_ERROR_SIZE]; /* a sentence, once anything has failed */
+    char error[CHANNEL_ERROR_SIZE]; /* a sentence, once anything has failed */
 };
 
 /* Connects and logs in. NULL, with a sentence in `error`. */
-MUST_USE struct resp *resp_open(const struct sides *sides, char error[LINK_ERROR_SIZE]);
+MUST_USE struct resp *resp_open(const struct sides *sides, char error[CHANNEL_ERROR_SIZE]);
 void resp_close(struct resp **resp);
 
 /* Queues a command; as many as one likes before their replies are taken. */

@@ -179,66 +179,66 @@ bool sides_prepare(struct sides *sides)
     return load_tls_files(sides);
 }
 
-static struct link *open_side(const struct sides *sides, const struct endpoint *endpoint, bool uses_tls,
-                              char error[LINK_ERROR_SIZE])
+static struct channel *open_side(const struct sides *sides, const struct endpoint *endpoint, bool uses_tls,
+                              char error[CHANNEL_ERROR_SIZE])
 {
     const char *name = sides->certificate_name ? sides->certificate_name : endpoint->host;
-    return link_open(endpoint, uses_tls ? sides->tls : NULL, sides->accepts_any_certificate ? NULL : name,
+    return channel_open(endpoint, uses_tls ? sides->tls : NULL, sides->accepts_any_certificate ? NULL : name,
                      sides->timeout_ms, error);
 }
 
-static bool log_in(struct link *link, const struct login *login)
+static bool log_in(struct channel *channel, const struct login *login)
 {
     const char *password = login->password ? login->password : "";
-    client_put_login(&link->output, span_of(login->user, strlen(login->user)), span_of(password, strlen(password)));
+    client_put_login(&channel->output, span_of(login->user, strlen(login->user)), span_of(password, strlen(password)));
     struct span line;
-    if (!link_read_line(link, 2048, &line)) {
+    if (!channel_read_line(channel, 2048, &line)) {
         return false;
     }
     if (!span_equal(line, SPAN("STORED"))) {
-        (void)snprintf(link->error, sizeof link->error, "%s: refuses the login of %.40s", link->peer, login->user);
+        (void)snprintf(channel->error, sizeof channel->error, "%s: refuses the login of %.40s", channel->peer, login->user);
         return false;
     }
     return true;
 }
 
 /* A door that does not ask for a login would store its words: it is asked first. */
-static bool asks_login(struct link *link, bool *asks)
+static bool asks_login(struct channel *channel, bool *asks)
 {
     struct span line;
-    client_put_version(&link->output);
-    if (!link_read_line(link, 2048, &line)) {
+    client_put_version(&channel->output);
+    if (!channel_read_line(channel, 2048, &line)) {
         return false;
     }
     *asks = !span_starts_with(line, SPAN("VERSION "));
     return true;
 }
 
-static struct link *introduce(struct link *link, const struct login *login, char error[LINK_ERROR_SIZE])
+static struct channel *introduce(struct channel *channel, const struct login *login, char error[CHANNEL_ERROR_SIZE])
 {
     bool asks = false;
-    if (!link || (asks_login(link, &asks) && (!asks || (login->user && log_in(link, login))))) {
-        return link;
+    if (!channel || (asks_login(channel, &asks) && (!asks || (login->user && log_in(channel, login))))) {
+        return channel;
     }
-    if (link->error[0] == '\0') {
-        (void)snprintf(link->error, sizeof link->error, "%s: asks for a login", link->peer);
+    if (channel->error[0] == '\0') {
+        (void)snprintf(channel->error, sizeof channel->error, "%s: asks for a login", channel->peer);
     }
-    memcpy(error, link->error, LINK_ERROR_SIZE);
-    link_close(&link);
+    memcpy(error, channel->error, CHANNEL_ERROR_SIZE);
+    channel_close(&channel);
     return NULL;
 }
 
-struct link *sides_open_from(const struct sides *sides, const struct endpoint *server, char error[LINK_ERROR_SIZE])
+struct channel *sides_open_from(const struct sides *sides, const struct endpoint *server, char error[CHANNEL_ERROR_SIZE])
 {
     return introduce(open_side(sides, server, sides->from_uses_tls, error), &sides->from_login, error);
 }
 
-struct link *sides_open_to(const struct sides *sides, char error[LINK_ERROR_SIZE])
+struct channel *sides_open_to(const struct sides *sides, char error[CHANNEL_ERROR_SIZE])
 {
     return introduce(open_side(sides, &sides->to, sides->to_uses_tls, error), &sides->redis_login, error);
 }
 
-struct link *sides_open_redis(const struct sides *sides, char error[LINK_ERROR_SIZE])
+struct channel *sides_open_redis(const struct sides *sides, char error[CHANNEL_ERROR_SIZE])
 {
     return open_side(sides, &sides->redis, sides->redis_uses_tls, error);
 }

@@ -3,7 +3,7 @@
 #ifndef DIGLOT_CLI_SIDES_H
 #define DIGLOT_CLI_SIDES_H
 
-#include "cli/link.h"
+#include "cli/channel.h"
 
 #include <argp.h>
 
@@ -39,10 +39,10 @@ void sides_deinit(struct sides *sides);
 MUST_USE bool sides_prepare(struct sides *sides);
 
 /* Connections, logged in. NULL, with a sentence in `error`. */
-MUST_USE struct link *sides_open_from(const struct sides *sides, const struct endpoint *server, char error[LINK_ERROR_SIZE]);
-MUST_USE struct link *sides_open_to(const struct sides *sides, char error[LINK_ERROR_SIZE]);
+MUST_USE struct channel *sides_open_from(const struct sides *sides, const struct endpoint *server, char error[CHANNEL_ERROR_SIZE]);
+MUST_USE struct channel *sides_open_to(const struct sides *sides, char error[CHANNEL_ERROR_SIZE]);
 /* Not logged in. */
-MUST_USE struct link *sides_open_redis(const struct sides *sides, char error[LINK_ERROR_SIZE]);
+MUST_USE struct channel *sides_open_redis(const struct sides *sides, char error[CHANNEL_ERROR_SIZE]);
 
 /* An option that takes a whole number from `least` to `most`; anything else ends the program with a sentence. */
 uint64_t sides_parse_number(struct argp_state *state, const char *option, const char *text, uint64_t least, uint64_t most);

@@ -2,7 +2,7 @@
 #ifndef DIGLOT_CLI_VERIFY_H
 #define DIGLOT_CLI_VERIFY_H
 
-#include "cli/batch.h"
+#include "cli/parcel.h"
 #include "cli/divergence.h"
 #include "cli/pace.h"
 #include "cli/sides.h"
@@ -16,7 +16,7 @@ struct verify_server {
     atomic_int state; /* enum verify_state */
     atomic_bool is_unsupported; /* it cannot list its keys */
     _Atomic uint64_t listed, chosen, compared, gone, stale, failed;
-    char error[LINK_ERROR_SIZE];
+    char error[CHANNEL_ERROR_SIZE];
 };
 
 struct verify {
@@ -33,7 +33,7 @@ struct verify {
 };
 
 /* What two answers for a key have in common; `to_value` of an item that is not FOUND is not looked at. Pure. */
-enum difference verify_judge(const struct batch_item *from, struct span from_value, const struct batch_item *to, struct span to_value,
+enum difference verify_judge(const struct parcel_item *from, struct span from_value, const struct parcel_item *to, struct span to_value,
                              int64_t tolerance);
 
 /* Compares one server's items with the target's. A thread of its own. */

@@ -16,7 +16,7 @@ struct comparer {
     struct verify *verify;
     struct verify_server *server;
     struct reader from, to;
-    struct batch *old, *new;
+    struct parcel *old, *new;
     struct buffer values; /* of the old side's items, one behind the other */
     size_t *offsets;      /* into them; the item's value ends at the next one's */
     size_t collected;
@@ -25,7 +25,7 @@ struct comparer {
     bool is_spool_full;
 };
 
-enum difference verify_judge(const struct batch_item *from, struct span from_value, const struct batch_item *to, struct span to_value,
+enum difference verify_judge(const struct parcel_item *from, struct span from_value, const struct parcel_item *to, struct span to_value,
                              int64_t tolerance)
 {
     if (from->state != ITEM_FOUND) {
@@ -45,7 +45,7 @@ enum difference verify_judge(const struct batch_item *from, struct span from_val
     return is_same_kind && apart <= tolerance && -apart <= tolerance ? DIFFERENCE_NONE : DIFFERENCE_TTL;
 }
 
-static void keep_value(void *context, struct batch_item *item, struct span value, struct span text)
+static void keep_value(void *context, struct parcel_item *item, struct span value, struct span text)
 {
     struct comparer *comparer = context;
     size_t index = (size_t)(item - comparer->old->items);
@@ -54,7 +54,7 @@ static void keep_value(void *context, struct batch_item *item, struct span value
     }
     buffer_append(&comparer->values, value);
     if (item->state == ITEM_FAILED) {
-        failures_add(&comparer->verify->failures, text, batch_item_key(item));
+        failures_add(&comparer->verify->failures, text, parcel_item_key(item));
     }
 }
 
@@ -65,7 +65,7 @@ static struct span kept_value(const struct comparer *comparer, size_t index)
 }
 
 /* What differs goes to the next round, or counts. */
-static void settle(struct comparer *comparer, struct batch_item *item, enum difference difference)
+static void settle(struct comparer *comparer, struct parcel_item *item, enum difference difference)
 {
     struct verify_server *server = comparer->server;
     if (difference != DIFFERENCE_NONE && comparer->rounds_left > 0) {
@@ -73,16 +73,16 @@ static void settle(struct comparer *comparer, struct batch_item *item, enum diff
         return;
     }
     atomic_fetch_add(&server->compared, 1);
-    divergence_add(&comparer->verify->divergence, batch_item_key(item), difference);
+    divergence_add(&comparer->verify->divergence, parcel_item_key(item), difference);
 }
 
-static void compare_item(void *context, struct batch_item *item, struct span value, struct span text)
+static void compare_item(void *context, struct parcel_item *item, struct span value, struct span text)
 {
     struct comparer *comparer = context;
     size_t index = (size_t)(item - comparer->new->items);
-    struct batch_item *old = &comparer->old->items[index];
+    struct parcel_item *old = &comparer->old->items[index];
     if (item->state == ITEM_FAILED) {
-        failures_add(&comparer->verify->failures, text, batch_item_key(item));
+        failures_add(&comparer->verify->failures, text, parcel_item_key(item));
     }
     if (old->state == ITEM_FAILED || item->state == ITEM_FAILED) {
         atomic_fetch_add(&comparer->server->failed, 1);
@@ -97,17 +97,17 @@ static void compare_item(void *context, struct batch_item *item, struct span val
 
 static void take_keys(struct comparer *comparer)
 {
-    size_t most = pace_batch(&comparer->verify->pace, BATCH_ITEMS);
-    struct batch *old = comparer->old, *new = comparer->new;
+    size_t most = pace_parcel(&comparer->verify->pace, PARCEL_ITEMS);
+    struct parcel *old = comparer->old, *new = comparer->new;
     old->count = old->bytes = 0;
-    while (old->count < most && old->bytes < BATCH_BYTES) {
-        struct batch_item *item = &old->items[old->count];
-        *item = (struct batch_item){.state = ITEM_WANTED, .ttl = -1};
+    while (old->count < most && old->bytes < PARCEL_BYTES) {
+        struct parcel_item *item = &old->items[old->count];
+        *item = (struct parcel_item){.state = ITEM_WANTED, .ttl = -1};
         if (!spool_take(&comparer->keys, &item->key)) {
             break;
         }
-        if (!client_can_name(comparer->from.dialect, batch_item_key(item)) || !client_can_name(comparer->to.dialect, batch_item_key(item))) {
-            failures_add(&comparer->verify->failures, SPAN("no request can name this key"), batch_item_key(item));
+        if (!client_can_name(comparer->from.dialect, parcel_item_key(item)) || !client_can_name(comparer->to.dialect, parcel_item_key(item))) {
+            failures_add(&comparer->verify->failures, SPAN("no request can name this key"), parcel_item_key(item));
             atomic_fetch_add(&comparer->server->failed, 1);
             continue;
         }
@@ -128,16 +128,16 @@ static void sleep_us(const struct verify *verify, uint64_t wait)
 }
 
 /* Both sides are asked at once, so that little can happen between the two readings. */
-static bool compare_batch(struct comparer *comparer)
+static bool compare_parcel(struct comparer *comparer)
 {
     struct verify *verify = comparer->verify;
     sleep_us(verify, pace_spend(&verify->pace, comparer->old->count, comparer->old->bytes, clock_monotonic_us()));
-    buffer_reset(&comparer->values, 2 * BATCH_BYTES);
+    buffer_reset(&comparer->values, 2 * PARCEL_BYTES);
     comparer->collected = 0;
     int64_t now = clock_wall_ms() / 1000;
-    return batch_ask(&comparer->from, comparer->old) && batch_ask(&comparer->to, comparer->new) &&
-           batch_collect(&comparer->from, comparer->old, now, keep_value, comparer) &&
-           batch_collect(&comparer->to, comparer->new, now, compare_item, comparer);
+    return parcel_ask(&comparer->from, comparer->old) && parcel_ask(&comparer->to, comparer->new) &&
+           parcel_collect(&comparer->from, comparer->old, now, keep_value, comparer) &&
+           parcel_collect(&comparer->to, comparer->new, now, compare_item, comparer);
 }
 
 static bool compare_round(struct comparer *comparer)
@@ -147,11 +147,11 @@ static bool compare_round(struct comparer *comparer)
         if (comparer->old->count == 0 || atomic_load(&comparer->verify->stops)) {
             return true;
         }
-        if (!compare_batch(comparer)) {
+        if (!compare_parcel(comparer)) {
             return false;
         }
         if (comparer->is_spool_full) {
-            (void)snprintf(comparer->server->error, LINK_ERROR_SIZE, "no room for what differs (TMPDIR): %s", strerror(errno));
+            (void)snprintf(comparer->server->error, CHANNEL_ERROR_SIZE, "no room for what differs (TMPDIR): %s", strerror(errno));
             return false;
         }
     }
@@ -212,29 +212,29 @@ static bool list_keys(struct comparer *comparer)
 {
     struct verify *verify = comparer->verify;
     struct verify_server *server = comparer->server;
-    struct link *link = sides_open_from(&verify->sides, &server->endpoint, server->error);
-    if (!link) {
+    struct channel *channel = sides_open_from(&verify->sides, &server->endpoint, server->error);
+    if (!channel) {
         return false;
     }
     struct key_list list;
-    key_list_init(&list, link, &verify->stops);
+    key_list_init(&list, channel, &verify->stops);
     uint64_t share = (verify->sample + verify->count - 1) / verify->count;
     enum key_list_status status = share ? sample_keys(comparer, &list, share)
                                         : key_list_spool(&list, &comparer->keys, &server->listed);
     if (status == KEY_LIST_UNSUPPORTED) {
         atomic_store(&server->is_unsupported, true);
-        (void)snprintf(server->error, LINK_ERROR_SIZE, "%s: cannot list its keys (it says: %s)", server->endpoint.name, list.refusal);
+        (void)snprintf(server->error, CHANNEL_ERROR_SIZE, "%s: cannot list its keys (it says: %s)", server->endpoint.name, list.refusal);
     } else if (status == KEY_LIST_BROKEN) {
-        memcpy(server->error, link->error, LINK_ERROR_SIZE);
+        memcpy(server->error, channel->error, CHANNEL_ERROR_SIZE);
     }
-    link_close(&link);
+    channel_close(&channel);
     atomic_store(&server->chosen, comparer->keys.count);
     return status == KEY_LIST_END;
 }
 
 /* ---- The whole ---- */
 
-static bool connect_both(struct comparer *comparer, struct link **from, struct link **to)
+static bool connect_both(struct comparer *comparer, struct channel **from, struct channel **to)
 {
     const struct sides *sides = &comparer->verify->sides;
     char *error = comparer->server->error;
@@ -243,11 +243,11 @@ static bool connect_both(struct comparer *comparer, struct link **from, struct l
     return *to && reader_init(&comparer->from, *from) && reader_init(&comparer->to, *to);
 }
 
-static enum verify_state run(struct comparer *comparer, struct link **from, struct link **to)
+static enum verify_state run(struct comparer *comparer, struct channel **from, struct channel **to)
 {
     struct verify_server *server = comparer->server;
     if (!spool_open(&comparer->keys) || !spool_open(&comparer->suspects)) {
-        (void)snprintf(server->error, LINK_ERROR_SIZE, "no place for the list of keys (TMPDIR): %s", strerror(errno));
+        (void)snprintf(server->error, CHANNEL_ERROR_SIZE, "no place for the list of keys (TMPDIR): %s", strerror(errno));
         return VERIFY_BROKEN;
     }
     atomic_store(&server->state, VERIFY_LISTS);
@@ -257,26 +257,26 @@ static enum verify_state run(struct comparer *comparer, struct link **from, stru
     return atomic_load(&comparer->verify->stops) ? VERIFY_STOPPED : is_compared ? VERIFY_DONE : VERIFY_BROKEN;
 }
 
-static void tell_error(struct verify_server *server, const struct link *link)
+static void tell_error(struct verify_server *server, const struct channel *channel)
 {
-    if (link && server->error[0] == '\0') {
-        memcpy(server->error, link->error, LINK_ERROR_SIZE);
+    if (channel && server->error[0] == '\0') {
+        memcpy(server->error, channel->error, CHANNEL_ERROR_SIZE);
     }
 }
 
 void verify_server(struct verify *verify, struct verify_server *server)
 {
     struct comparer comparer = {.verify = verify, .server = server};
-    struct link *from = NULL, *to = NULL;
+    struct channel *from = NULL, *to = NULL;
     comparer.old = check_calloc(1, sizeof *comparer.old);
     comparer.new = check_calloc(1, sizeof *comparer.new);
-    comparer.offsets = check_calloc(BATCH_ITEMS + 1, sizeof *comparer.offsets);
+    comparer.offsets = check_calloc(PARCEL_ITEMS + 1, sizeof *comparer.offsets);
     buffer_init(&comparer.values);
     enum verify_state state = run(&comparer, &from, &to);
     tell_error(server, to);
     tell_error(server, from);
-    link_close(&to);
-    link_close(&from);
+    channel_close(&to);
+    channel_close(&from);
     spool_close(&comparer.keys);
     spool_close(&comparer.suspects);
     buffer_deinit(&comparer.values);

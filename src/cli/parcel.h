@@ -1,17 +1,17 @@
 /* A handful of items that are asked for together, of either side: the requests in one packet, the answers in order. */
-#ifndef DIGLOT_CLI_BATCH_H
-#define DIGLOT_CLI_BATCH_H
+#ifndef DIGLOT_CLI_PARCEL_H
+#define DIGLOT_CLI_PARCEL_H
 
-#include "cli/link.h"
+#include "cli/channel.h"
 #include "cli/spool.h"
 #include "wire/client_reply.h"
 #include "wire/client_request.h"
 
-#define BATCH_ITEMS 1024
-/* What a batch's values take at most, but for a single item that is larger. */
-#define BATCH_BYTES (8 * 1024 * 1024)
+#define PARCEL_ITEMS 1024
+/* What a parcel's values take at most, but for a single item that is larger. */
+#define PARCEL_BYTES (8 * 1024 * 1024)
 /* memcached's largest item. */
-#define BATCH_VALUE_MAX (1024u * 1024 * 1024)
+#define PARCEL_VALUE_MAX (1024u * 1024 * 1024)
 
 enum item_state {
     ITEM_WANTED,     /* to be asked for */
@@ -24,49 +24,49 @@ enum item_state {
     ITEM_FAILED,     /* an error was answered */
 };
 
-struct batch_item {
+struct parcel_item {
     struct listed_key key;
     enum item_state state;
     uint32_t flags;
     int64_t ttl; /* seconds to live, -1: never expires */
 };
 
-struct batch {
-    struct batch_item items[BATCH_ITEMS];
+struct parcel {
+    struct parcel_item items[PARCEL_ITEMS];
     size_t count;
     uint64_t bytes; /* of its items, as the list of keys tells them */
 };
 
-static inline struct span batch_item_key(const struct batch_item *item)
+static inline struct span parcel_item_key(const struct parcel_item *item)
 {
     return span_of(item->key.name, item->key.size);
 }
 
 /* One side's connection for reading items. */
 struct reader {
-    struct link *link;
+    struct channel *channel;
     enum client_dialect dialect;
 };
 
-/* Finds out what the server speaks. False: `error` of the link tells. */
-MUST_USE bool reader_init(struct reader *reader, struct link *link);
+/* Finds out what the server speaks. False: `error` of the channel tells. */
+MUST_USE bool reader_init(struct reader *reader, struct channel *channel);
 
 /* What comes of an item that was asked for; `value` holds until the visitor returns. `text` is the server's error with
  * ITEM_FAILED. */
-typedef void batch_visitor(void *context, struct batch_item *item, struct span value, struct span text);
+typedef void parcel_visitor(void *context, struct parcel_item *item, struct span value, struct span text);
 
 /* Queues requests for all items that are WANTED (items that cannot be named become UNNAMEABLE), and sends what can be sent
  * without waiting. */
-MUST_USE bool batch_ask(struct reader *reader, struct batch *batch);
+MUST_USE bool parcel_ask(struct reader *reader, struct parcel *parcel);
 
 /* Takes the answers: items that were WANTED become FOUND, MISSING, STALE or FAILED, and the visitor is told in their order. The clocks of
  * a classic server's items are those of the list of keys; `now`: unix seconds. */
-MUST_USE bool batch_collect(struct reader *reader, struct batch *batch, int64_t now, batch_visitor *visitor, void *context);
+MUST_USE bool parcel_collect(struct reader *reader, struct parcel *parcel, int64_t now, parcel_visitor *visitor, void *context);
 
 /* Asks whether items that are WANTED are there, without their values, and makes those that are THERE. Meta. */
-MUST_USE bool batch_look(struct link *link, struct batch *batch);
+MUST_USE bool parcel_look(struct channel *channel, struct parcel *parcel);
 
-/* The next reply. False: `error` of the link tells. */
-MUST_USE bool batch_take_reply(struct link *link, struct client_reply *reply);
+/* The next reply. False: `error` of the channel tells. */
+MUST_USE bool parcel_take_reply(struct channel *channel, struct client_reply *reply);
 
 #endif

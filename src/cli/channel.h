@@ -1,7 +1,7 @@
 /* A connection to a server, in the clear or with TLS, that sends while it receives: however much is queued, the two sides
  * never wait for each other to read. One thread at a time. */
-#ifndef DIGLOT_CLI_LINK_H
-#define DIGLOT_CLI_LINK_H
+#ifndef DIGLOT_CLI_CHANNEL_H
+#define DIGLOT_CLI_CHANNEL_H
 
 #include "base/buffer.h"
 #include "base/check.h"
@@ -9,36 +9,36 @@
 
 #include <openssl/ssl.h>
 
-#define LINK_ERROR_SIZE 640
+#define CHANNEL_ERROR_SIZE 640
 
-struct link {
+struct channel {
     int descriptor;
     SSL *tls; /* NULL in the clear */
     int timeout_ms; /* longest silence while something is waited for */
     struct buffer input;
     struct buffer output;
     char peer[ENDPOINT_NAME_SIZE];
-    char error[LINK_ERROR_SIZE]; /* a sentence, once anything has failed */
+    char error[CHANNEL_ERROR_SIZE]; /* a sentence, once anything has failed */
 };
 
-/* Connects; `tls` (NULL: in the clear) stays its owner's and must outlive the link, `tls_name` is whom the certificate must
+/* Connects; `tls` (NULL: in the clear) stays its owner's and must outlive the channel, `tls_name` is whom the certificate must
  * name (NULL: not looked at). NULL when that fails, with a sentence in `error`. */
-MUST_USE struct link *link_open(const struct endpoint *endpoint, SSL_CTX *tls, const char *tls_name, int timeout_ms,
-                                char error[LINK_ERROR_SIZE]);
-void link_close(struct link **link);
+MUST_USE struct channel *channel_open(const struct endpoint *endpoint, SSL_CTX *tls, const char *tls_name, int timeout_ms,
+                                char error[CHANNEL_ERROR_SIZE]);
+void channel_close(struct channel **channel);
 
 /* Queues bytes. */
-void link_queue(struct link *link, struct span bytes);
+void channel_queue(struct channel *channel, struct span bytes);
 
 /* Sends what can be sent without waiting. */
-MUST_USE bool link_push(struct link *link);
+MUST_USE bool channel_push(struct channel *channel);
 
 /* Waits until more has been received, and sends what is queued meanwhile. False at the end, at a failure or after
  * timeout_ms of silence; `error` tells. */
-MUST_USE bool link_fill(struct link *link);
+MUST_USE bool channel_fill(struct channel *channel);
 
 /* Waits until the input has a whole line, and takes it without its end (LF or CRLF); it stays in place until the next call.
  * A line of more than `most` bytes is a failure. */
-MUST_USE bool link_read_line(struct link *link, size_t most, struct span *line);
+MUST_USE bool channel_read_line(struct channel *channel, size_t most, struct span *line);
 
 #endif
