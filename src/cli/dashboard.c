@@ -1,0 +1,217 @@
+#include "cli/dashboard.h"
+
+#include "cli/migration.h"
+#include "cli/progress.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define BOLD "\033[1m"
+#define RED "\033[1;31m"
+#define PLAIN "\033[0m"
+
+static void __attribute__((format(printf, 2, 3))) put(struct buffer *output, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    buffer_append(output, span_of(text, size < (int)sizeof text ? (size_t)size : sizeof text - 1));
+}
+
+static const char *colour(const struct dashboard_view *view, const char *code)
+{
+    return view->has_colours ? code : "";
+}
+
+static double rate(const struct dashboard_view *view, const char *name)
+{
+    return view->before ? facts_rate(view->facts, view->before, name) : 0;
+}
+
+/* 1.5 GiB */
+static void show_bytes(uint64_t bytes, char text[32])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double size = (double)bytes;
+    size_t unit = 0;
+    while (size >= 1024 && unit < 4) {
+        size /= 1024;
+        unit++;
+    }
+    (void)snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
+}
+
+/* A number and, where rates are known, how it grows. */
+static void put_counter(const struct dashboard_view *view, struct buffer *output, const char *title, const char *name)
+{
+    char total[32], per_second[32];
+    if (!facts_text(view->facts, name)) {
+        return;
+    }
+    progress_group(facts_number(view->facts, name, 0), total);
+    put(output, "  %s %s", title, total);
+    if (view->before) {
+        progress_group((uint64_t)(rate(view, name) + 0.5), per_second);
+        put(output, " (%s/s)", per_second);
+    }
+}
+
+static void put_head(const struct dashboard_view *view, struct buffer *output)
+{
+    const struct facts *facts = view->facts;
+    const char *valkey = facts_text(facts, "info.valkey_version"), *redis = facts_text(facts, "info.redis_version");
+    const char *role = facts_text(facts, "info.role");
+    char up[32];
+    progress_time(facts_number(facts, "info.uptime_in_seconds", 0), up);
+    put(output, "%s%s%s  %s %s, %s, up %s\n", colour(view, BOLD), view->server, colour(view, PLAIN), valkey ? "Valkey" : "Redis",
+        valkey ? valkey : redis ? redis : "?", role && strcmp(role, "slave") == 0 ? "replica" : "primary", up);
+}
+
+static void put_phase(const struct dashboard_view *view, const struct migration *migration, struct buffer *output)
+{
+    put(output, "%-10s %s%s%s\n", "phase", colour(view, BOLD), migration->text, colour(view, PLAIN));
+    if (migration->phase == PHASE_SHARING) {
+        char bar[41];
+        progress_bar(migration->share / 100.0, 40, bar);
+        put(output, "%-10s [%s] %u %%\n", "share", bar, migration->share);
+    }
+    if (migration->has_upstream) {
+        put(output, "%-10s %.400s\n", "old", facts_text(view->facts, "diglot.upstream"));
+    }
+}
+
+static void put_hits(const struct dashboard_view *view, struct buffer *output)
+{
+    double hits = rate(view, "get_hits"), misses = rate(view, "get_misses");
+    uint64_t all_hits = facts_number(view->facts, "get_hits", 0), all_misses = facts_number(view->facts, "get_misses", 0);
+    bool has_now = hits + misses > 0;
+    double ratio = has_now ? hits / (hits + misses) : all_hits + all_misses > 0 ? (double)all_hits / (double)(all_hits + all_misses) : 0;
+    if (has_now || all_hits + all_misses > 0) {
+        put(output, "  %.1f %% hits%s", 100 * ratio, has_now ? " now" : " ever");
+    }
+}
+
+static void put_memcached(const struct dashboard_view *view, struct buffer *output)
+{
+    put(output, "%-10s", "memcached");
+    put(output, " %" PRIu64 " clients", facts_number(view->facts, "curr_connections", 0));
+    put_hits(view, output);
+    put_counter(view, output, "gets", "cmd_get");
+    put_counter(view, output, "sets", "cmd_set");
+    put_counter(view, output, "meta", "cmd_meta");
+    put(output, "\n");
+}
+
+static void put_redis(const struct dashboard_view *view, struct buffer *output)
+{
+    const struct facts *facts = view->facts;
+    char keys[32];
+    progress_group(facts_number(facts, "curr_items", 0), keys);
+    put(output, "%-10s %" PRIu64 " clients", "redis", facts_number(facts, "info.connected_clients", 0));
+    put_counter(view, output, "commands", "info.total_commands_processed");
+    if (facts->has_module) {
+        put(output, "  items %s", keys);
+    }
+    if (facts_text(facts, "info.connected_slaves")) {
+        put(output, "  replicas %s", facts_text(facts, "info.connected_slaves"));
+    }
+    put(output, "\n");
+}
+
+static void put_memory(const struct dashboard_view *view, struct buffer *output)
+{
+    const struct facts *facts = view->facts;
+    uint64_t used = facts_number(facts, "info.used_memory", 0), most = facts_number(facts, "info.maxmemory", 0);
+    char used_text[32], most_text[32], bar[21];
+    show_bytes(used, used_text);
+    show_bytes(most, most_text);
+    put(output, "%-10s %s", "memory", used_text);
+    if (most > 0) {
+        progress_bar((double)used / (double)most, 20, bar);
+        put(output, " of %s [%s] %.0f %%", most_text, bar, 100.0 * (double)used / (double)most);
+    } else {
+        put(output, ", no limit");
+    }
+    const char *policy = facts_text(facts, "maxmemory-policy");
+    if (policy) {
+        put(output, "  %s", policy);
+    }
+    put_counter(view, output, "evicted", "info.evicted_keys");
+    put(output, "\n");
+}
+
+/* All counters whose names begin so, three in a line: the server knows best what there is to tell. */
+static void put_group(const struct dashboard_view *view, struct buffer *output, const char *prefix, const char *title)
+{
+    size_t count = 0, size = strlen(prefix);
+    for (size_t i = 0; i < view->facts->count; i++) {
+        const char *name = view->facts->list[i].name;
+        uint64_t number = facts_number(view->facts, name, UINT64_MAX);
+        if (strncmp(name, prefix, size) != 0 || number == UINT64_MAX) {
+            continue;
+        }
+        if (count % 3 == 0) {
+            put(output, "%s%-10s", count ? "\n" : "", count ? "" : title);
+        }
+        put_counter(view, output, name + size, name);
+        count++;
+    }
+    if (count > 0) {
+        put(output, "\n");
+    }
+}
+
+void dashboard_render(const struct dashboard_view *view, struct buffer *output)
+{
+    struct migration migration;
+    migration_judge(view->facts, view->before, &migration);
+    put_head(view, output);
+    put_phase(view, &migration, output);
+    if (view->facts->has_module) {
+        put_memcached(view, output);
+    }
+    put_redis(view, output);
+    put_memory(view, output);
+    put_group(view, output, "upstream_", "upstream");
+    put_group(view, output, "mirror_", "mirror");
+    put(output, "%-10s %s\n", "next", migration.next);
+    for (size_t i = 0; i < migration.warning_count; i++) {
+        put(output, "%s%-10s %s%s\n", colour(view, RED), "WARNING", migration.warnings[i], colour(view, PLAIN));
+    }
+}
+
+static json_t *rates_json(const struct dashboard_view *view)
+{
+    json_t *rates = json_object();
+    for (size_t i = 0; view->before && i < view->facts->count; i++) {
+        double value = rate(view, view->facts->list[i].name);
+        if (value > 0) {
+            (void)json_object_set_new(rates, view->facts->list[i].name, json_real(value));
+        }
+    }
+    return rates;
+}
+
+json_t *dashboard_json(const struct dashboard_view *view)
+{
+    static const char *const phases[] = {
+        [PHASE_NATIVE] = "native",   [PHASE_BRIDGE] = "bridge",       [PHASE_IDLE] = "idle",    [PHASE_CONNECTED] = "connected",
+        [PHASE_READING] = "reading", [PHASE_MIRRORING] = "mirroring", [PHASE_SHARING] = "share"};
+    struct migration migration;
+    migration_judge(view->facts, view->before, &migration);
+    json_t *facts = json_object(), *warnings = json_array();
+    for (size_t i = 0; i < view->facts->count; i++) {
+        const struct fact *fact = &view->facts->list[i];
+        json_t *value = json_string(fact->value);
+        (void)json_object_set_new(facts, fact->name, value ? value : json_null());
+    }
+    for (size_t i = 0; i < migration.warning_count; i++) {
+        (void)json_array_append_new(warnings, json_string(migration.warnings[i]));
+    }
+    return json_pack("{s:s, s:s, s:b, s:i, s:b, s:b, s:s, s:o, s:o, s:o}", "phase", phases[migration.phase], "text", migration.text,
+                     "module", view->facts->has_module, "share", (int)migration.share, "reads", migration.reads, "mirrors",
+                     migration.mirrors, "next", migration.next, "warnings", warnings, "rates", rates_json(view), "facts", facts);
+}

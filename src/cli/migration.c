@@ -1,0 +1,134 @@
+#include "cli/migration.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Of maxmemory, in percent. */
+#define MEMORY_TIGHT 90
+
+static void __attribute__((format(printf, 2, 3))) warn(struct migration *migration, const char *format, ...)
+{
+    if (migration->warning_count < MIGRATION_WARNINGS) {
+        va_list arguments;
+        va_start(arguments, format);
+        (void)vsnprintf(migration->warnings[migration->warning_count++], MIGRATION_TEXT, format, arguments);
+        va_end(arguments);
+    }
+}
+
+static enum phase find_phase(const struct facts *facts, const struct migration *migration)
+{
+    if (!facts->has_module) {
+        return PHASE_NATIVE;
+    }
+    if (!migration->has_upstream) {
+        return facts_number(facts, "curr_connections", 0) > 0 ? PHASE_BRIDGE : PHASE_IDLE;
+    }
+    if (migration->share < 100) {
+        return PHASE_SHARING;
+    }
+    return migration->mirrors ? PHASE_MIRRORING : migration->reads ? PHASE_READING : PHASE_CONNECTED;
+}
+
+static void describe(struct migration *migration)
+{
+    static const char *const words[] = {
+        [PHASE_NATIVE] = "native: the module is not loaded",
+        [PHASE_BRIDGE] = "bridge: memcached clients are served here, no old servers are asked",
+        [PHASE_IDLE] = "bridge: no memcached client is connected, no old servers are asked",
+        [PHASE_CONNECTED] = "old servers are named, but neither read through nor mirrored to",
+        [PHASE_READING] = "reading through: what is missing here comes from the old servers",
+        [PHASE_MIRRORING] = "mirroring: writes go to the old servers, too",
+    };
+    static const char *const next[] = {
+        [PHASE_NATIVE] = "done; `diglot detach` removes what the module has left",
+        [PHASE_BRIDGE] = "move services to Redis clients one by one; to bring old data: CONFIG SET diglot.upstream, then `diglot import`",
+        [PHASE_IDLE] = "`diglot detach` looks whether the module can go",
+        [PHASE_CONNECTED] = "CONFIG SET diglot.upstream-read yes",
+        [PHASE_READING] = "CONFIG SET diglot.upstream-mirror yes keeps a way back; `diglot import` brings what nobody asks for",
+        [PHASE_MIRRORING] = "`diglot verify`; at its GO: CONFIG SET diglot.upstream \"\". Way back: point clients at the old servers",
+        [PHASE_SHARING] = "raise diglot.upstream-share step by step to 100; lowering it is the way back",
+    };
+    if (migration->phase == PHASE_SHARING) {
+        (void)snprintf(migration->text, MIGRATION_TEXT, "share: %u %% of the keys live here, the others in the old servers%s%s",
+                       migration->share, migration->reads ? "; reads through" : "", migration->mirrors ? "; mirrors" : "");
+    } else {
+        (void)snprintf(migration->text, MIGRATION_TEXT, "%s%s", words[migration->phase],
+                       migration->phase == PHASE_MIRRORING && migration->reads ? "; reads go through" : "");
+    }
+    (void)snprintf(migration->next, MIGRATION_TEXT, "%s", next[migration->phase]);
+}
+
+/* ---- Warnings ---- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), tail = strlen(end);
+    return size >= tail && strcmp(text + size - tail, end) == 0;
+}
+
+/* Counters of trouble with the old servers, whatever there are. */
+static bool tells_trouble(const char *name)
+{
+    static const char *const ends[] = {"errors", "failures", "failed", "timeouts", "dropped", "divergence", "diverged", "lost"};
+    if (strncmp(name, "upstream_", 9) != 0 && strncmp(name, "mirror_", 7) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (ends_with(name, ends[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void warn_of_upstream(const struct facts *facts, const struct facts *before, struct migration *migration)
+{
+    for (size_t i = 0; i < facts->count; i++) {
+        const char *name = facts->list[i].name;
+        uint64_t now = facts_number(facts, name, 0);
+        if (!tells_trouble(name) || now == 0) {
+            continue;
+        }
+        uint64_t then = before ? facts_number(before, name, now) : now;
+        if (now > then) {
+            warn(migration, "%s grows: %" PRIu64 ", %" PRIu64 " more", name, now, now - then);
+        }
+    }
+}
+
+static void warn_of_engine(const struct facts *facts, const struct facts *before, struct migration *migration)
+{
+    uint64_t used = facts_number(facts, "info.used_memory", 0), most = facts_number(facts, "info.maxmemory", 0);
+    if (most > 0 && used / (most / 100 + 1) >= MEMORY_TIGHT) {
+        warn(migration, "memory: %" PRIu64 " %% of maxmemory are used", used / (most / 100 + 1));
+    }
+    if (before && facts_rate(facts, before, "info.evicted_keys") > 0) {
+        warn(migration, "keys are being evicted: %.0f/s", facts_rate(facts, before, "info.evicted_keys"));
+    }
+    if (before && facts_rate(facts, before, "rejected_connections") > 0) {
+        warn(migration, "memcached clients are turned away: raise diglot.maxconns");
+    }
+    const char *link = facts_text(facts, "info.master_link_status");
+    if (link && strcmp(link, "up") != 0) {
+        warn(migration, "this is a replica, and its primary is not connected");
+    }
+    const char *save = facts_text(facts, "info.rdb_last_bgsave_status"), *append = facts_text(facts, "info.aof_last_write_status");
+    if ((save && strcmp(save, "ok") != 0) || (append && strcmp(append, "ok") != 0)) {
+        warn(migration, "the engine's last write to disk failed");
+    }
+}
+
+void migration_judge(const struct facts *facts, const struct facts *before, struct migration *migration)
+{
+    const char *upstream = facts_text(facts, "diglot.upstream");
+    *migration = (struct migration){.has_upstream = upstream && upstream[0] != '\0'};
+    migration->reads = migration->has_upstream && facts_is_on(facts, "diglot.upstream-read");
+    migration->mirrors = migration->has_upstream && facts_is_on(facts, "diglot.upstream-mirror");
+    migration->share = migration->has_upstream ? (unsigned)facts_number(facts, "diglot.upstream-share", 100) : 100;
+    migration->phase = find_phase(facts, migration);
+    describe(migration);
+    warn_of_upstream(facts, before, migration);
+    warn_of_engine(facts, before, migration);
+}
