@@ -97,13 +97,12 @@ static void add_pairs(struct facts *facts, const redisReply *reply)
 }
 
 /* Takes one reply; what is answered with an error is absent. */
-static bool take(struct facts *facts, struct resp *resp, bool *is_told)
+static bool take(struct facts *facts, struct resp *resp)
 {
     redisReply *reply = resp_take(resp);
     if (!reply) {
         return false;
     }
-    *is_told = !resp_is_error(reply);
     if (reply->type == REDIS_REPLY_STRING) {
         facts_add_info(facts, resp_text(reply));
     } else {
@@ -113,16 +112,33 @@ static bool take(struct facts *facts, struct resp *resp, bool *is_told)
     return true;
 }
 
+/* Only an engine that does not know the command has no module: one that refuses it to this user may have. */
+static bool meet_module(struct facts *facts, struct resp *resp)
+{
+    redisReply *reply = RESP_ASK(resp, SPAN("DIGLOT.STATS"));
+    facts->has_module = reply != NULL;
+    if (reply) {
+        add_pairs(facts, reply);
+        freeReplyObject(reply);
+        return true;
+    }
+    if (!strstr(resp->error, "unknown command")) {
+        return false;
+    }
+    resp->error[0] = '\0';
+    return true;
+}
+
 bool facts_gather(struct facts *facts, struct resp *resp)
 {
-    bool ignored;
-    RESP_QUEUE(resp, SPAN("DIGLOT.STATS"));
+    if (!meet_module(facts, resp)) {
+        return false;
+    }
     RESP_QUEUE(resp, SPAN("DIGLOT.STATS"), SPAN("upstream"));
     RESP_QUEUE(resp, SPAN("CONFIG"), SPAN("GET"), SPAN("diglot.*"));
     RESP_QUEUE(resp, SPAN("CONFIG"), SPAN("GET"), SPAN("maxmemory-policy"));
     RESP_QUEUE(resp, SPAN("INFO"));
-    bool is_done = take(facts, resp, &facts->has_module) && take(facts, resp, &ignored) && take(facts, resp, &ignored) &&
-                   take(facts, resp, &ignored) && take(facts, resp, &ignored);
+    bool is_done = take(facts, resp) && take(facts, resp) && take(facts, resp) && take(facts, resp);
     facts->taken_us = clock_monotonic_us();
     return is_done;
 }

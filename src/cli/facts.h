@@ -37,7 +37,7 @@ double facts_rate(const struct facts *facts, const struct facts *before, const c
 /* Takes INFO's text apart. */
 void facts_add_info(struct facts *facts, struct span text);
 
-/* Asks for everything; `facts` is empty. False: `error` of resp tells. */
+/* Asks for everything; `facts` is empty. False: `error` of resp tells; so, too, where this user may not ask the module. */
 MUST_USE bool facts_gather(struct facts *facts, struct resp *resp);
 
 #endif
