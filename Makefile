@@ -52,7 +52,7 @@ client_packages := netbase libcache-memcached-perl libmemcached-dev php-cli php-
 export PYTHONDONTWRITEBYTECODE := 1
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all help deps test-deps client-packages client-deps run unit-binaries fuzz-binaries fuzz soak bench bench-attacks lint clean test test-%
+.PHONY: all tool help deps test-deps client-packages client-deps run unit-binaries fuzz-binaries fuzz soak bench bench-attacks lint clean test test-%
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -108,6 +108,7 @@ clean: ## remove build/
 	rm -rf build
 
 # What the scripts ask for.
+tool: $(tool)
 unit-binaries: $(unit_tests)
 fuzz-binaries: $(fuzz_targets)
 

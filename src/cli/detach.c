@@ -38,7 +38,7 @@ struct detach {
     bool says_yes, unloads;
     struct check checks[CHECKS_MAX];
     size_t check_count;
-    bool has_module, was_unloaded;
+    bool was_checked, has_module, was_unloaded;
     uint64_t found, removed; /* keys of the module's own */
     char config_file[256];
     const char *next; /* the next step */
@@ -142,6 +142,7 @@ static bool check_all(struct detach *detach)
     keep_config_file(detach, &before);
     facts_deinit(&before);
     facts_deinit(&facts);
+    detach->was_checked = is_told;
     return is_told;
 }
 
@@ -283,7 +284,7 @@ static void report_text(const struct detach *detach)
     for (size_t i = 0; i < detach->check_count; i++) {
         (void)printf("%-3s %s\n", detach->checks[i].is_good ? "ok" : "NO", detach->checks[i].text);
     }
-    if (!detach->has_module || detach->was_unloaded) {
+    if (detach->was_checked && (!detach->has_module || detach->was_unloaded)) {
         (void)printf("%-3s the module is not loaded\n", "ok");
         (void)printf("%-3s %" PRIu64 " keys of its own were found, %" PRIu64 " removed\n", detach->found == detach->removed ? "ok" : "",
                      detach->found, detach->removed);

@@ -57,7 +57,6 @@ static void put_item(struct copier *copier, struct parcel_item *item, struct spa
         return;
     }
     client_put_ms(&copier->to->output, parcel_item_key(item), item->flags, exptime, SPAN("ME"), value);
-    import_add(copier->server, IMPORT_BYTES, value.size);
 }
 
 /* A failure shows when the answers are taken. */
@@ -104,6 +103,7 @@ static void count_item(struct copier *copier, struct parcel_item *item)
         fail_item(copier, item, SPAN("no request can name this key: it is too long for what it holds"));
     }
     import_add(copier->server, counts[item->state], 1);
+    import_add(copier->server, IMPORT_BYTES, item->state == ITEM_COPIED ? item->value_size : 0);
 }
 
 /* The old server's answers go on to the target, and the target's are counted. Between the two the next parcel is asked for. */

@@ -78,6 +78,7 @@ static void take_hit(struct parcel_item *item, const struct client_reply *reply,
 {
     item->state = reply->fields & CLIENT_IS_STALE ? ITEM_STALE : ITEM_FOUND;
     item->flags = reply->flags;
+    item->value_size = reply->value.size;
     item->ttl = reply->ttl;
     if (!(reply->fields & CLIENT_HAS_TTL)) {
         item->ttl = item->key.expiry < 0 ? -1 : item->key.expiry > now ? item->key.expiry - now : 0;

@@ -29,6 +29,7 @@ struct parcel_item {
     enum item_state state;
     uint32_t flags;
     int64_t ttl; /* seconds to live, -1: never expires */
+    uint64_t value_size;
 };
 
 struct parcel {

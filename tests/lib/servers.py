@@ -188,7 +188,7 @@ class Memcached(Server, Speaker):
     OPTIONS = {"maxconns": ["-c"], "max_item_size": ["-I"], "idle_timeout": ["-o", "idle_timeout="],
                "tuning": ["-o", ""]}
 
-    def __init__(self, program=("memcached",), **options):
+    def __init__(self, program=("memcached",), wants_login=False, **options):
         super().__init__("memcached")
         self.memcached_port = free_port()
         command = [*program, "-u", "root", "-l", "127.0.0.1", "-p", str(self.memcached_port), "-U", "0", "-m", "1024"]
@@ -198,7 +198,14 @@ class Memcached(Server, Speaker):
             *words, last = self.OPTIONS[name]
             command += [*words, last + str(value)] if words else [last, str(value)]
         self.launch(command)
-        self.wait_ready(self.answers)
+        self.wait_ready(self.asks_login if wants_login else self.answers)
+
+    def asks_login(self):
+        try:
+            with self.connect() as connection:
+                return connection.ask(b"version") == b"CLIENT_ERROR unauthenticated"
+        except OSError:
+            return False
 
     def __str__(self):
         return f"memcached on {self.memcached_port}"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from lib.kernel import input_size
-from lib.servers import Engine, free_port
+from lib.servers import Engine, Memcached, free_port
 from lib.wire import Connection
 
 DAY = datetime.timedelta(days=1)
@@ -181,3 +181,14 @@ class TlsEngine(Engine):
                 return connection.ask(b"version").startswith(b"VERSION ")
         except OSError:
             return False
+
+
+class TlsMemcached(Memcached):
+    """A memcached whose clients come with TLS alone; `program` has the options for that."""
+
+    def __init__(self, authority, program, **options):
+        self.context = authority.context()
+        super().__init__(program, **options)
+
+    def connect(self, **options):
+        return TlsConnection(self.memcached_port, self.context, **options)
