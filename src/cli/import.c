@@ -70,8 +70,8 @@ static const struct argp argp = {
     .children = children,
     .doc = "Copies all items of memcached servers to the new one, with flags, expiry and keys of any bytes. It never writes over what "
            "the new one has: that is as new, or newer. Clients may go on working on both sides.\v"
-           "A key that is deleted in the new one between its reading here and its writing there comes back with its old value; "
-           "see docs/migrating.md. "
+           "If the new one reads through to old servers (diglot.upstream, diglot.upstream-read), it is asked for each key and fetches by itself: "
+           "then a key that was deleted there stays deleted. Without that, a key that is deleted there while the import runs may come back.\n"
            "Exit status: 0 all copied, 1 single items failed, 2 a server could not be copied or it was interrupted, 3 a server cannot "
            "list its keys (older than 1.4.31, or without its crawler): let the module read through to it instead."};
 
@@ -113,25 +113,46 @@ static void run(void *context, size_t job)
     }
 }
 
+/* One statistic of a group that a name stands for. */
+static bool is_stat(struct span text, struct span name, struct span *value)
+{
+    bool is_it = text.size > name.size && span_starts_with(text, name) && text.data[name.size] == ' ';
+    *value = is_it ? span_skip(text, name.size + 1) : SPAN("");
+    return is_it;
+}
+
+/* The target's largest item, and whether it reads through to old servers. Groups that it does not know are errors, and tell
+ * nothing. */
+static bool read_stats(struct import *import, struct channel *channel, struct span request)
+{
+    struct client_reply reply;
+    struct span value;
+    bool answers, has_upstream = false, reads = false;
+    channel_queue(channel, request);
+    while ((answers = parcel_take_reply(channel, &reply)) && reply.kind == CLIENT_REPLY_STAT) {
+        if (is_stat(reply.text, SPAN("item_size_max"), &value)) {
+            (void)number_parse_u64(value, &import->item_size_max);
+        } else if (is_stat(reply.text, SPAN("upstream"), &value)) {
+            has_upstream = span_equal(value, SPAN("yes"));
+        } else if (is_stat(reply.text, SPAN("upstream_read"), &value)) {
+            reads = span_equal(value, SPAN("yes"));
+        }
+    }
+    import->goes_through |= has_upstream && reads;
+    return answers;
+}
+
 /* What the target takes, and that it answers at all. */
 static bool ask_target(struct import *import)
 {
-    static const struct span name = SPAN("item_size_max ");
     char error[CHANNEL_ERROR_SIZE];
-    struct client_reply reply;
     struct channel *channel = sides_open_to(&import->sides, error);
     if (!channel) {
         (void)fprintf(stderr, "diglot: %s\n", error);
         return false;
     }
     import->item_size_max = UINT64_MAX;
-    channel_queue(channel, SPAN("stats settings\r\n"));
-    bool answers;
-    while ((answers = parcel_take_reply(channel, &reply)) && reply.kind == CLIENT_REPLY_STAT) {
-        if (span_starts_with(reply.text, name)) {
-            (void)number_parse_u64(span_skip(reply.text, name.size), &import->item_size_max);
-        }
-    }
+    bool answers = read_stats(import, channel, SPAN("stats settings\r\n")) && read_stats(import, channel, SPAN("stats upstream\r\n"));
     if (!answers) {
         (void)fprintf(stderr, "diglot: %s\n", channel->error);
     }

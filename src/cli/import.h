@@ -16,6 +16,7 @@ enum import_count {
     IMPORT_THERE,   /* the new side had them already: theirs is as new, or newer */
     IMPORT_GONE,    /* expired, deleted or evicted between the list and the reading */
     IMPORT_STALE,   /* invalidated: whoever asks for them next is to make them anew */
+    IMPORT_WITHHELD, /* through the target: it does not take them, as they were changed or removed there, or could not fetch them */
     IMPORT_FAILED,
     IMPORT_BYTES,   /* of the values that were copied */
     IMPORT_COUNTS
@@ -45,6 +46,9 @@ struct import {
     size_t count;
     uint64_t item_size_max; /* the target's: a larger one would be refused, and take an older value with it */
     bool looks_first;       /* look what the target has before reading */
+    /* The target reads through to the old servers: then it is asked for each key, and fetches by itself. It knows which keys were
+     * removed there and must not come back, which an add from outside cannot tell. */
+    bool goes_through;
     struct pace pace;
     struct journal journal;
     struct failures failures;

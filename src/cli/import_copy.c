@@ -202,8 +202,60 @@ static bool copy_pipelined(struct copier *copier)
     return true;
 }
 
+static void count_through(struct copier *copier, enum item_state state, enum import_count count)
+{
+    for (size_t i = 0; i < copier->current->count; i++) {
+        struct parcel_item *item = &copier->current->items[i];
+        if (item->state == state) {
+            import_add(copier->server, count, 1);
+        }
+    }
+}
+
+/* The target has what it lacked as soon as it is asked for it. What it does not have then it will not take, unless it is gone from
+ * the old server, too. */
+static bool copy_through_one(struct copier *copier)
+{
+    struct parcel *parcel = copier->current;
+    take_keys(copier, parcel);
+    wait_for_pace(copier, parcel);
+    if (!parcel_look(copier->to, parcel)) {
+        return false;
+    }
+    count_through(copier, ITEM_THERE, IMPORT_COPIED);
+    count_through(copier, ITEM_UNNAMEABLE, IMPORT_FAILED);
+    for (size_t i = 0; i < parcel->count; i++) {
+        if (parcel->items[i].state != ITEM_WANTED) {
+            parcel->items[i].state = ITEM_COPIED;
+        }
+    }
+    if (copier->reader.dialect == CLIENT_META && !parcel_look(copier->from, parcel)) {
+        return false;
+    }
+    count_through(copier, ITEM_THERE, IMPORT_WITHHELD);
+    count_through(copier, ITEM_WANTED, copier->reader.dialect == CLIENT_META ? IMPORT_GONE : IMPORT_WITHHELD);
+    return true;
+}
+
+static bool copy_through(struct copier *copier)
+{
+    while (!copier->is_listed) {
+        if (atomic_load(&copier->import->stops)) {
+            copier->end = IMPORT_STOPPED;
+            return true;
+        }
+        if (!copy_through_one(copier)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool copy_all(struct copier *copier)
 {
+    if (copier->import->goes_through) {
+        return copy_through(copier);
+    }
     copier->current->count = 0;
     while (!(copier->is_listed && copier->current->count == 0) && copier->end != IMPORT_STOPPED) {
         bool looks = copier->looks_first && copier->current->count == 0;

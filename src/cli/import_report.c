@@ -8,6 +8,7 @@ static const struct {
 } columns[IMPORT_COUNTS] = {
     [IMPORT_LISTED] = {"listed", "listed"}, [IMPORT_READ] = {"read", "read"}, [IMPORT_COPIED] = {"copied", "copied"}, [IMPORT_THERE] = {"there", "there"},
     [IMPORT_GONE] = {"gone", "gone"},       [IMPORT_STALE] = {"stale", "stale"},    [IMPORT_FAILED] = {"failed", "failed"},
+    [IMPORT_WITHHELD] = {"withheld", "withheld"},
     [IMPORT_BYTES] = {"bytes", "bytes"},
 };
 
@@ -50,6 +51,7 @@ static void report_json(const struct import *import, double seconds)
         (void)json_array_append_new(servers, object);
     }
     json_t *report = counts_json(total);
+    (void)json_object_set_new(report, "through", json_boolean(import->goes_through));
     (void)json_object_set_new(report, "seconds", json_real(seconds));
     (void)json_object_set_new(report, "failures", failures_json(&import->failures));
     (void)json_object_set_new(report, "servers", servers);
@@ -113,6 +115,14 @@ static void report_text(const struct import *import, double seconds)
     progress_group(seconds > 0 ? (uint64_t)((double)total[IMPORT_READ] / seconds) : 0, rate);
     progress_group(total[IMPORT_BYTES] >> 20, mebibytes);
     (void)printf("%s items (%s MiB) copied to %s in %.1f s, %s read/s\n", copied, mebibytes, import->sides.to.name, seconds, rate);
+    if (import->goes_through) {
+        (void)printf("The target reads through to the old servers, so it was asked for each key and fetched what it lacked: copied are those "
+                     "that it has now.\n");
+    }
+    if (total[IMPORT_WITHHELD] > 0) {
+        (void)printf("Withheld are keys that were changed or removed there since diglot.upstream was set, and those that it could not fetch "
+                     "(`diglot status`: upstream timeouts, errors, unasked, unstored). Run it again to try those once more.\n");
+    }
     if (total[IMPORT_FAILED] > 0) {
         (void)printf("Failed:\n");
         failures_print(&import->failures, stdout);
