@@ -79,7 +79,7 @@ static void put_phase(const struct dashboard_view *view, const struct migration 
         put(output, "%-10s [%s] %u %%\n", "share", bar, migration->share);
     }
     if (migration->has_upstream) {
-        put(output, "%-10s %.400s\n", "old", facts_text(view->facts, "diglot.upstream"));
+        put(output, "%-10s %.400s\n", "old fleet", facts_text(view->facts, "diglot.upstream"));
     }
 }
 
@@ -164,6 +164,23 @@ static void put_group(const struct dashboard_view *view, struct buffer *output, 
     }
 }
 
+/* The old servers, one in a line: "HOST:PORT,state=ready,version=…". */
+static void put_servers(const struct dashboard_view *view, struct buffer *output)
+{
+    for (size_t i = 0; i < view->facts->count; i++) {
+        const struct fact *fact = &view->facts->list[i];
+        if (strncmp(fact->name, "server:", strlen("server:")) != 0) {
+            continue;
+        }
+        bool is_down = strstr(fact->value, "state=down") != NULL;
+        put(output, "%-10s %s", "", colour(view, is_down ? RED : PLAIN));
+        for (const char *at = fact->value; *at; at++) {
+            put(output, *at == ',' ? "  " : "%c", *at);
+        }
+        put(output, "%s\n", colour(view, PLAIN));
+    }
+}
+
 void dashboard_render(const struct dashboard_view *view, struct buffer *output)
 {
     struct migration migration;
@@ -175,6 +192,7 @@ void dashboard_render(const struct dashboard_view *view, struct buffer *output)
     }
     put_redis(view, output);
     put_memory(view, output);
+    put_servers(view, output);
     put_group(view, output, "upstream_", "upstream");
     put_group(view, output, "mirror_", "mirror");
     put(output, "%-10s %s\n", "next", migration.next);

@@ -71,7 +71,7 @@ static bool ends_with(const char *text, const char *end)
 /* Counters of trouble with the old servers, whatever there are. */
 static bool tells_trouble(const char *name)
 {
-    static const char *const ends[] = {"errors", "failures", "failed", "timeouts", "dropped", "divergence", "diverged", "lost"};
+    static const char *const ends[] = {"errors", "failures", "failed", "timeouts", "dropped", "unasked", "unstored", "divergence", "diverged", "lost"};
     if (strncmp(name, "upstream_", 9) != 0 && strncmp(name, "mirror_", 7) != 0) {
         return false;
     }
@@ -81,6 +81,16 @@ static bool tells_trouble(const char *name)
         }
     }
     return false;
+}
+
+static void warn_of_servers(const struct facts *facts, struct migration *migration)
+{
+    for (size_t i = 0; i < facts->count; i++) {
+        const struct fact *fact = &facts->list[i];
+        if (strncmp(fact->name, "server:", strlen("server:")) == 0 && strstr(fact->value, "state=down")) {
+            warn(migration, "the old server %.*s is down: what it has is missing here", (int)strcspn(fact->value, ","), fact->value);
+        }
+    }
 }
 
 static void warn_of_upstream(const struct facts *facts, const struct facts *before, struct migration *migration)
@@ -129,6 +139,7 @@ void migration_judge(const struct facts *facts, const struct facts *before, stru
     migration->share = migration->has_upstream ? (unsigned)facts_number(facts, "diglot.upstream-share", 100) : 100;
     migration->phase = find_phase(facts, migration);
     describe(migration);
+    warn_of_servers(facts, migration);
     warn_of_upstream(facts, before, migration);
     warn_of_engine(facts, before, migration);
 }

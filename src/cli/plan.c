@@ -38,7 +38,7 @@ static void warn(struct plan *plan, const char *option, const char *comment)
 /* One address of -l: [notls:|btls:|mtls:|proto[…]:|tag…:]HOST[:PORT]. What stands in front is skipped. */
 static struct span listen_host(struct span word, bool *has_more)
 {
-    static const struct span heads[] = {SPAN("notls:"), SPAN("btls:"), SPAN("mtls:"), SPAN("proto["), SPAN("tag[")};
+    static const struct span heads[] = {SPAN("notls:"), SPAN("btls:"), SPAN("mtls:"), SPAN("proto["), SPAN("proto_"), SPAN("tag["), SPAN("tag_")};
     *has_more = false;
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         if (span_starts_with(word, heads[i])) {

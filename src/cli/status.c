@@ -13,8 +13,9 @@
 
 enum option_key { OPTION_SECONDS = 1 };
 
-#define SCREEN_ENTER "\033[?1049h\033[?25l"
-#define SCREEN_LEAVE "\033[?25h\033[?1049l"
+/* The other screen, without cursor; lines are cut at its edge. */
+#define SCREEN_ENTER "\033[?1049h\033[?25l\033[?7l"
+#define SCREEN_LEAVE "\033[?7h\033[?25h\033[?1049l"
 
 struct command {
     struct sides sides;

@@ -187,8 +187,8 @@ class OldConnection(socketserver.StreamRequestHandler):
 def start_old():
     started = []
 
-    def start(**options):
-        started.append(OldServer(**options))
+    def start(kind=OldServer, **options):
+        started.append(kind(**options))
         threading.Thread(target=started[-1].serve_forever, daemon=True).start()
         return started[-1]
     yield start
@@ -245,3 +245,38 @@ def test_with_logins_on_both_sides(start_engine, start_memcached, tmp_path):
     assert wrong.status == 2 and "refuses the login of reader" in wrong.out
     silent = run_tool(*words)
     assert silent.status == 2 and "asks for a login" in silent.err
+
+
+class ThroughTarget(OldServer):
+    """A new one that reads through: it has every key that it is asked for but those that were removed there."""
+
+    def __init__(self, removed):
+        super().__init__()
+        self.removed = removed
+        self.asked, self.stored = [], []
+        self.RequestHandlerClass = ThroughConnection
+
+
+class ThroughConnection(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            words = line.split()
+            if words[:2] == [b"stats", b"upstream"]:
+                answer = b"STAT upstream yes\r\nSTAT upstream_read yes\r\nSTAT upstream_share 100\r\nEND\r\n"
+            elif words[0] == b"mg":
+                self.server.asked.append(words[1])
+                answer = b"EN\r\n" if words[1] in self.server.removed else b"HD\r\n"
+            else:
+                self.server.stored += [line] if words[0] == b"ms" else []
+                answer = {b"version": b"VERSION 1.6.18\r\n", b"stats": b"END\r\n"}.get(words[0], b"ERROR\r\n")
+            self.wfile.write(answer)
+
+
+def test_a_target_that_reads_through_fetches_by_itself(start_memcached, start_old):
+    old, new = start_memcached(), start_old(kind=ThroughTarget, removed={b"key:7", b"key:9"})
+    fill(old, 100)
+    done = run_tool("import", "--json", "--to", address(new), address(old))
+    report = done.report
+    assert done.status == 0 and report["through"]
+    assert (report["copied"], report["withheld"], report["gone"], report["failed"]) == (98, 2, 0, 0)
+    assert sorted(new.asked) == sorted(b"key:%d" % n for n in range(100)) and not new.stored

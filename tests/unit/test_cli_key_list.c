@@ -1,0 +1,101 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cli/key_list.h"
+
+static struct listed_key parse(const char *line)
+{
+    struct listed_key key;
+    assert_true(key_list_parse_line(span_of(line, strlen(line)), &key));
+    return key;
+}
+
+static void assert_name(const struct listed_key *key, struct span name)
+{
+    assert_true(span_equal(span_of(key->name, key->size), name));
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    struct listed_key key = parse("key=a exp=1795241425 la=1795241325 cas=1 fetch=no cls=1 size=65");
+    assert_name(&key, SPAN("a"));
+    assert_int_equal(key.expiry, 1795241425);
+    assert_int_equal(key.item_size, 65);
+    key = parse("key=b%2525 exp=-1 la=1 cas=2 fetch=no cls=1 size=64 flags=7 ");
+    assert_name(&key, SPAN("b%25"));
+    assert_int_equal(key.expiry, -1);
+    key = parse("key=%00%01%20%ff%Fe");
+    assert_name(&key, SPAN("\0\x01 \xff\xfe"));
+    assert_int_equal(key.item_size, 0);
+    key = parse("key=x exp=0 size=");
+    assert_int_equal(key.expiry, -1);
+    key = parse("key=100%"); /* what is no encoding is itself */
+    assert_name(&key, SPAN("100%"));
+    key = parse("key=%2 exp=5");
+    assert_name(&key, SPAN("%2"));
+}
+
+static void test_what_is_no_line(void **state)
+{
+    (void)state;
+    static const struct span lines[] = {SPAN(""), SPAN("END"), SPAN("OK"), SPAN("key="), SPAN("key= exp=1"), SPAN("mg abc"), SPAN("KEY=a")};
+    struct listed_key key;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        assert_false(key_list_parse_line(lines[i], &key));
+    }
+    char text[4 + 251];
+    memcpy(text, "key=", 4);
+    memset(text + 4, 'k', 251);
+    assert_false(key_list_parse_line(span_of(text, sizeof text), &key));
+    assert_true(key_list_parse_line(span_of(text, sizeof text - 1), &key));
+    assert_int_equal(key.size, 250);
+}
+
+static void test_versions(void **state)
+{
+    (void)state;
+    assert_true(key_list_trusts_hash(SPAN("1.6.38")));
+    assert_true(key_list_trusts_hash(SPAN("1.6.45")));
+    assert_true(key_list_trusts_hash(SPAN("1.7.0")));
+    assert_true(key_list_trusts_hash(SPAN("2.0")));
+    assert_true(key_list_trusts_hash(SPAN("1.6.40-rc1")));
+    assert_false(key_list_trusts_hash(SPAN("1.6.37")));
+    assert_false(key_list_trusts_hash(SPAN("1.6.18")));
+    assert_false(key_list_trusts_hash(SPAN("1.4.39")));
+    assert_false(key_list_trusts_hash(SPAN("1.6")));
+    assert_false(key_list_trusts_hash(SPAN("")));
+    assert_false(key_list_trusts_hash(SPAN("unknown")));
+}
+
+static void test_a_spool_gives_what_it_was_given(void **state)
+{
+    (void)state;
+    struct spool spool;
+    assert_true(spool_open(&spool));
+    struct listed_key key = parse("key=%00a exp=77 size=9"), got;
+    for (int i = 0; i < 1000; i++) {
+        key.expiry = i;
+        assert_true(spool_put(&spool, &key));
+    }
+    assert_int_equal(spool.count, 1000);
+    assert_true(spool_rewind(&spool));
+    for (int i = 0; i < 1000; i++) {
+        assert_true(spool_take(&spool, &got));
+        assert_int_equal(got.expiry, i);
+        assert_name(&got, SPAN("\0a"));
+    }
+    assert_false(spool_take(&spool, &got));
+    spool_close(&spool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_what_is_no_line),
+                                       cmocka_unit_test(test_versions), cmocka_unit_test(test_a_spool_gives_what_it_was_given)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

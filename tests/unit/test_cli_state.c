@@ -1,0 +1,216 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cli/dashboard.h"
+#include "cli/journal.h"
+#include "cli/migration.h"
+#include "cli/progress.h"
+#include "cli/redcouch.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static void add(struct facts *facts, const char *name, const char *value)
+{
+    facts_add(facts, "", span_of(name, strlen(name)), span_of(value, strlen(value)));
+}
+
+static enum phase phase_of(const char *upstream, const char *read, const char *mirror, const char *share, const char *clients)
+{
+    struct facts facts;
+    struct migration migration;
+    facts_init(&facts);
+    facts.has_module = true;
+    add(&facts, "diglot.upstream", upstream);
+    add(&facts, "diglot.upstream-read", read);
+    add(&facts, "diglot.upstream-mirror", mirror);
+    add(&facts, "diglot.upstream-share", share);
+    add(&facts, "curr_connections", clients);
+    migration_judge(&facts, NULL, &migration);
+    facts_deinit(&facts);
+    assert_int_not_equal(migration.text[0], '\0');
+    assert_int_not_equal(migration.next[0], '\0');
+    return migration.phase;
+}
+
+static void test_phases(void **state)
+{
+    (void)state;
+    struct facts nothing;
+    struct migration migration;
+    facts_init(&nothing);
+    migration_judge(&nothing, NULL, &migration);
+    assert_int_equal(migration.phase, PHASE_NATIVE);
+    nothing.has_module = true; /* and tells nothing */
+    migration_judge(&nothing, &nothing, &migration);
+    assert_int_equal(migration.phase, PHASE_IDLE);
+    assert_int_equal(phase_of("", "yes", "yes", "5", "0"), PHASE_IDLE);
+    assert_int_equal(phase_of("", "yes", "no", "100", "3"), PHASE_BRIDGE);
+    assert_int_equal(phase_of("a:1", "no", "no", "100", "3"), PHASE_CONNECTED);
+    assert_int_equal(phase_of("a:1", "yes", "no", "100", "3"), PHASE_READING);
+    assert_int_equal(phase_of("a:1", "yes", "yes", "100", "3"), PHASE_MIRRORING);
+    assert_int_equal(phase_of("a:1", "yes", "yes", "10", "3"), PHASE_SHARING);
+}
+
+static void test_warnings(void **state)
+{
+    (void)state;
+    struct facts before, facts;
+    struct migration migration;
+    facts_init(&before);
+    facts_init(&facts);
+    before.has_module = facts.has_module = true;
+    facts.taken_us = 1000000;
+    add(&before, "upstream_errors", "5");
+    add(&before, "mirror_failed", "1");
+    add(&before, "info.evicted_keys", "10");
+    add(&facts, "upstream_errors", "7");
+    add(&facts, "mirror_failed", "1");
+    add(&facts, "info.evicted_keys", "11");
+    add(&facts, "server:0", "old:11211,state=down,failures=3");
+    add(&facts, "server:1", "old2:11211,state=ready");
+    add(&facts, "info.used_memory", "95000");
+    add(&facts, "info.maxmemory", "100000");
+    add(&facts, "info.master_link_status", "down");
+    migration_judge(&facts, &before, &migration);
+    assert_int_equal(migration.warning_count, 5);
+    assert_string_equal(migration.warnings[0], "the old server old:11211 is down: what it has is missing here");
+    assert_string_equal(migration.warnings[1], "upstream_errors grows: 7, 2 more");
+    facts_deinit(&before);
+    facts_deinit(&facts);
+}
+
+static void test_info(void **state)
+{
+    (void)state;
+    struct facts facts;
+    facts_init(&facts);
+    facts_add_info(&facts, SPAN("# Server\r\nredis_version:7.0.15\r\n\r\nnonsense\r\ndb0:keys=1,expires=0\r\nlast:"));
+    assert_int_equal(facts.count, 3);
+    assert_string_equal(facts_text(&facts, "info.redis_version"), "7.0.15");
+    assert_string_equal(facts_text(&facts, "info.last"), "");
+    assert_null(facts_text(&facts, "redis_version"));
+    assert_int_equal(facts_number(&facts, "info.redis_version", 9), 9);
+    facts_deinit(&facts);
+}
+
+static void test_rates(void **state)
+{
+    (void)state;
+    struct facts before, facts;
+    facts_init(&before);
+    facts_init(&facts);
+    facts.taken_us = 2000000;
+    add(&before, "a", "10");
+    add(&facts, "a", "50");
+    add(&before, "reset", "50");
+    add(&facts, "reset", "1");
+    add(&facts, "new", "1");
+    assert_int_equal((int)facts_rate(&facts, &before, "a"), 20);
+    assert_int_equal((int)facts_rate(&facts, &before, "reset"), 0);
+    assert_int_equal((int)facts_rate(&facts, &before, "new"), 0);
+    facts_deinit(&before);
+    facts_deinit(&facts);
+}
+
+/* Whatever a server leaves out, something is shown. */
+static void test_a_dashboard_of_nothing(void **state)
+{
+    (void)state;
+    struct facts facts;
+    struct buffer text;
+    facts_init(&facts);
+    buffer_init(&text);
+    const struct dashboard_view view = {"host:1", &facts, &facts, true};
+    dashboard_render(&view, &text);
+    assert_true(span_starts_with(buffer_content(&text), SPAN("\033[1mhost:1")));
+    json_t *report = dashboard_json(&view);
+    assert_string_equal(json_string_value(json_object_get(report, "phase")), "native");
+    json_decref(report);
+    buffer_deinit(&text);
+}
+
+static void test_how_numbers_are_shown(void **state)
+{
+    (void)state;
+    char text[64];
+    progress_group(0, text);
+    assert_string_equal(text, "0");
+    progress_group(999, text);
+    assert_string_equal(text, "999");
+    progress_group(1234567, text);
+    assert_string_equal(text, "1,234,567");
+    progress_group(UINT64_MAX, text);
+    assert_string_equal(text, "18,446,744,073,709,551,615");
+    progress_time(65, text);
+    assert_string_equal(text, "1:05");
+    progress_time(36061, text);
+    assert_string_equal(text, "10:01:01");
+    progress_bar(0.5, 4, text);
+    assert_string_equal(text, "##..");
+    progress_bar(7, 4, text);
+    assert_string_equal(text, "####");
+    progress_bar(-1, 4, text);
+    assert_string_equal(text, "....");
+}
+
+static void test_redcouch(void **state)
+{
+    (void)state;
+    uint32_t flags = 1;
+    struct buffer output;
+    buffer_init(&output);
+    assert_true(redcouch_flags(SPAN(""), &flags) && flags == 0);
+    assert_true(redcouch_flags(SPAN("4294967295"), &flags) && flags == UINT32_MAX);
+    assert_false(redcouch_flags(SPAN("4294967296"), &flags));
+    assert_false(redcouch_flags(SPAN("-1"), &flags));
+    assert_true(redcouch_unhex(SPAN(""), &output) && buffer_size(&output) == 0);
+    assert_true(redcouch_unhex(SPAN("00fFa1"), &output));
+    assert_true(span_equal(buffer_content(&output), SPAN("\0\xff\xa1")));
+    assert_false(redcouch_unhex(SPAN("0"), &output));
+    assert_false(redcouch_unhex(SPAN("0g"), &output));
+    assert_int_equal(buffer_size(&output), 3);
+    buffer_deinit(&output);
+}
+
+static void test_journal(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/diglot-journal-XXXXXX";
+    struct journal journal;
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    (void)close(descriptor);
+    assert_true(journal_open(&journal, path, "target:1"));
+    journal_note(&journal, JOURNAL_BEGUN, "a:1");
+    journal_note(&journal, JOURNAL_BEGUN, "a:11");
+    journal_note(&journal, JOURNAL_DONE, "a:1");
+    journal_close(&journal);
+    assert_int_equal(journal_find(path, "a:1"), JOURNAL_DONE);
+    assert_int_equal(journal_find(path, "a:11"), JOURNAL_BEGUN);
+    assert_int_equal(journal_find(path, "a:111"), JOURNAL_NEW);
+    assert_int_equal(journal_find(NULL, "a:1"), JOURNAL_NEW);
+    assert_true(journal_open(&journal, path, "target:1"));
+    journal_note(&journal, JOURNAL_DONE, "a:11");
+    journal_close(&journal);
+    assert_int_equal(journal_find(path, "a:11"), JOURNAL_DONE);
+    assert_false(journal_open(&journal, path, "other:1"));
+    journal_close(&journal);
+    assert_int_equal(unlink(path), 0);
+    assert_true(journal_open(&journal, NULL, "target:1"));
+    journal_note(&journal, JOURNAL_DONE, "a:1");
+    journal_close(&journal);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_phases),   cmocka_unit_test(test_warnings), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_rates),    cmocka_unit_test(test_a_dashboard_of_nothing), cmocka_unit_test(test_how_numbers_are_shown),
+        cmocka_unit_test(test_redcouch), cmocka_unit_test(test_journal)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
