@@ -11,6 +11,8 @@
 #define RED "\033[1;31m"
 #define PLAIN "\033[0m"
 
+#define SENTENCE_WIDTH 84
+
 static void __attribute__((format(printf, 2, 3))) put(struct buffer *output, const char *format, ...)
 {
     char text[1024];
@@ -53,10 +55,28 @@ static void put_counter(const struct dashboard_view *view, struct buffer *output
     }
     progress_group(facts_number(view->facts, name, 0), total);
     put(output, "  %s %s", title, total);
-    if (view->before) {
+    if (rate(view, name) >= 0.5) {
         progress_group((uint64_t)(rate(view, name) + 0.5), per_second);
         put(output, " (%s/s)", per_second);
     }
+}
+
+/* A sentence behind a title, in lines of a terminal's width. */
+static void put_sentence(const struct dashboard_view *view, struct buffer *output, const char *title, const char *code, const char *text)
+{
+    size_t column = 0;
+    put(output, "%s%-10s", colour(view, code), title);
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        if (column > 0 && column + 1 + word > SENTENCE_WIDTH) {
+            put(output, "\n%-10s", "");
+            column = 0;
+        }
+        put(output, " %.*s", (int)word, text);
+        column += 1 + word;
+        text += word + (text[word] == ' ');
+    }
+    put(output, "%s\n", colour(view, PLAIN));
 }
 
 static void put_head(const struct dashboard_view *view, struct buffer *output)
@@ -72,7 +92,10 @@ static void put_head(const struct dashboard_view *view, struct buffer *output)
 
 static void put_phase(const struct dashboard_view *view, const struct migration *migration, struct buffer *output)
 {
-    put(output, "%-10s %s%s%s\n", "phase", colour(view, BOLD), migration->text, colour(view, PLAIN));
+    put_sentence(view, output, "phase", BOLD, migration->text);
+    for (size_t i = 0; i < migration->warning_count; i++) {
+        put_sentence(view, output, "WARNING", RED, migration->warnings[i]);
+    }
     if (migration->phase == PHASE_SHARING) {
         char bar[41];
         progress_bar(migration->share / 100.0, 40, bar);
@@ -195,10 +218,7 @@ void dashboard_render(const struct dashboard_view *view, struct buffer *output)
     put_servers(view, output);
     put_group(view, output, "upstream_", "upstream");
     put_group(view, output, "mirror_", "mirror");
-    put(output, "%-10s %s\n", "next", migration.next);
-    for (size_t i = 0; i < migration.warning_count; i++) {
-        put(output, "%s%-10s %s%s\n", colour(view, RED), "WARNING", migration.warnings[i], colour(view, PLAIN));
-    }
+    put_sentence(view, output, "next", "", migration.next);
 }
 
 static json_t *rates_json(const struct dashboard_view *view)

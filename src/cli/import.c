@@ -95,10 +95,10 @@ static void show(void *context)
 {
     struct view *view = context;
     const struct import *import = view->import;
-    char detail[160], there[32], failed[32];
-    progress_group(sum(import, IMPORT_THERE), there);
+    char detail[160], skipped[32], failed[32];
+    progress_group(sum(import, IMPORT_THERE) + sum(import, IMPORT_WITHHELD), skipped);
     progress_group(sum(import, IMPORT_FAILED), failed);
-    (void)snprintf(detail, sizeof detail, "%s there already, %s failed", there, failed);
+    (void)snprintf(detail, sizeof detail, "%s skipped, %s failed", skipped, failed);
     progress_show(&view->progress, "import", sum(import, IMPORT_READ), sum(import, IMPORT_LISTED), detail);
 }
 

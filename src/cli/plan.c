@@ -82,12 +82,13 @@ static bool bind_list(const char *listen, char *bind, size_t size)
 static void plan_addresses(const struct memcached_options *options, struct plan *plan)
 {
     char bind[MEMCACHED_TEXT_MAX];
-    if (options->listen[0] == '\0') {
+    bool is_more = bind_list(options->listen, bind, sizeof bind);
+    if (bind[0] == '\0') {
         put(plan, "No -l: memcached listens on every address. Name fewer if you can: who reaches this port reads everything.",
             "diglot.bind \"* -::*\"");
         return;
     }
-    if (bind_list(options->listen, bind, sizeof bind)) {
+    if (is_more) {
         warn(plan, "-l, --listen", "all addresses of diglot.bind have the same port and protocols (diglot.port, diglot.tls-port, "
                                    "diglot.protocol): ports, tags and protocols of single addresses are left out");
     }
