@@ -4,7 +4,6 @@
 #include "cli/progress.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define BOLD "\033[1m"
@@ -13,15 +12,19 @@
 
 #define SENTENCE_WIDTH 84
 
-static void __attribute__((format(printf, 2, 3))) put(struct buffer *output, const char *format, ...)
+#define TEXT_SIZE 1024
+
+static void append_text(struct buffer *output, const char *text, int size)
 {
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    int size = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    buffer_append(output, span_of(text, size < (int)sizeof text ? (size_t)size : sizeof text - 1));
+    buffer_append(output, span_of(text, size < TEXT_SIZE ? (size_t)size : TEXT_SIZE - 1));
 }
+
+/* A macro, so that the compiler sees the format. */
+#define PUT(output, ...)                                                                                                  \
+    do {                                                                                                                  \
+        char put_text[TEXT_SIZE];                                                                                         \
+        append_text((output), put_text, snprintf(put_text, sizeof put_text, __VA_ARGS__));                                \
+    } while (0)
 
 static const char *colour(const struct dashboard_view *view, const char *code)
 {
@@ -54,10 +57,10 @@ static void put_counter(const struct dashboard_view *view, struct buffer *output
         return;
     }
     progress_group(facts_number(view->facts, name, 0), total);
-    put(output, "  %s %s", title, total);
+    PUT(output, "  %s %s", title, total);
     if (rate(view, name) >= 0.5) {
         progress_group((uint64_t)(rate(view, name) + 0.5), per_second);
-        put(output, " (%s/s)", per_second);
+        PUT(output, " (%s/s)", per_second);
     }
 }
 
@@ -65,18 +68,18 @@ static void put_counter(const struct dashboard_view *view, struct buffer *output
 static void put_sentence(const struct dashboard_view *view, struct buffer *output, const char *title, const char *code, const char *text)
 {
     size_t column = 0;
-    put(output, "%s%-10s", colour(view, code), title);
+    PUT(output, "%s%-10s", colour(view, code), title);
     while (*text) {
         size_t word = strcspn(text, " ");
         if (column > 0 && column + 1 + word > SENTENCE_WIDTH) {
-            put(output, "\n%-10s", "");
+            PUT(output, "\n%-10s", "");
             column = 0;
         }
-        put(output, " %.*s", (int)word, text);
+        PUT(output, " %.*s", (int)word, text);
         column += 1 + word;
         text += word + (text[word] == ' ');
     }
-    put(output, "%s\n", colour(view, PLAIN));
+    PUT(output, "%s\n", colour(view, PLAIN));
 }
 
 static void put_head(const struct dashboard_view *view, struct buffer *output)
@@ -86,7 +89,7 @@ static void put_head(const struct dashboard_view *view, struct buffer *output)
     const char *role = facts_text(facts, "info.role");
     char up[32];
     progress_time(facts_number(facts, "info.uptime_in_seconds", 0), up);
-    put(output, "%s%s%s  %s %s, %s, up %s\n", colour(view, BOLD), view->server, colour(view, PLAIN), valkey ? "Valkey" : "Redis",
+    PUT(output, "%s%s%s  %s %s, %s, up %s\n", colour(view, BOLD), view->server, colour(view, PLAIN), valkey ? "Valkey" : "Redis",
         valkey ? valkey : redis ? redis : "?", role && strcmp(role, "slave") == 0 ? "replica" : "primary", up);
 }
 
@@ -99,10 +102,10 @@ static void put_phase(const struct dashboard_view *view, const struct migration 
     if (migration->phase == PHASE_SHARING) {
         char bar[41];
         progress_bar(migration->share / 100.0, 40, bar);
-        put(output, "%-10s [%s] %u %%\n", "share", bar, migration->share);
+        PUT(output, "%-10s [%s] %u %%\n", "share", bar, migration->share);
     }
     if (migration->has_upstream) {
-        put(output, "%-10s %.400s\n", "old fleet", facts_text(view->facts, "diglot.upstream"));
+        PUT(output, "%-10s %.400s\n", "old fleet", facts_text(view->facts, "diglot.upstream"));
     }
 }
 
@@ -113,19 +116,19 @@ static void put_hits(const struct dashboard_view *view, struct buffer *output)
     bool has_now = hits + misses > 0;
     double ratio = has_now ? hits / (hits + misses) : all_hits + all_misses > 0 ? (double)all_hits / (double)(all_hits + all_misses) : 0;
     if (has_now || all_hits + all_misses > 0) {
-        put(output, "  %.1f %% hits%s", 100 * ratio, has_now ? " now" : " ever");
+        PUT(output, "  %.1f %% hits%s", 100 * ratio, has_now ? " now" : " ever");
     }
 }
 
 static void put_memcached(const struct dashboard_view *view, struct buffer *output)
 {
-    put(output, "%-10s", "memcached");
-    put(output, " %" PRIu64 " clients", facts_number(view->facts, "curr_connections", 0));
+    PUT(output, "%-10s", "memcached");
+    PUT(output, " %" PRIu64 " clients", facts_number(view->facts, "curr_connections", 0));
     put_hits(view, output);
     put_counter(view, output, "gets", "cmd_get");
     put_counter(view, output, "sets", "cmd_set");
     put_counter(view, output, "meta", "cmd_meta");
-    put(output, "\n");
+    PUT(output, "\n");
 }
 
 static void put_redis(const struct dashboard_view *view, struct buffer *output)
@@ -133,15 +136,15 @@ static void put_redis(const struct dashboard_view *view, struct buffer *output)
     const struct facts *facts = view->facts;
     char keys[32];
     progress_group(facts_number(facts, "curr_items", 0), keys);
-    put(output, "%-10s %" PRIu64 " clients", "redis", facts_number(facts, "info.connected_clients", 0));
+    PUT(output, "%-10s %" PRIu64 " clients", "redis", facts_number(facts, "info.connected_clients", 0));
     put_counter(view, output, "commands", "info.total_commands_processed");
     if (facts->has_module) {
-        put(output, "  items %s", keys);
+        PUT(output, "  items %s", keys);
     }
     if (facts_text(facts, "info.connected_slaves")) {
-        put(output, "  replicas %s", facts_text(facts, "info.connected_slaves"));
+        PUT(output, "  replicas %s", facts_text(facts, "info.connected_slaves"));
     }
-    put(output, "\n");
+    PUT(output, "\n");
 }
 
 static void put_memory(const struct dashboard_view *view, struct buffer *output)
@@ -151,19 +154,19 @@ static void put_memory(const struct dashboard_view *view, struct buffer *output)
     char used_text[32], most_text[32], bar[21];
     show_bytes(used, used_text);
     show_bytes(most, most_text);
-    put(output, "%-10s %s", "memory", used_text);
+    PUT(output, "%-10s %s", "memory", used_text);
     if (most > 0) {
         progress_bar((double)used / (double)most, 20, bar);
-        put(output, " of %s [%s] %.0f %%", most_text, bar, 100.0 * (double)used / (double)most);
+        PUT(output, " of %s [%s] %.0f %%", most_text, bar, 100.0 * (double)used / (double)most);
     } else {
-        put(output, ", no limit");
+        PUT(output, ", no limit");
     }
     const char *policy = facts_text(facts, "maxmemory-policy");
     if (policy) {
-        put(output, "  %s", policy);
+        PUT(output, "  %s", policy);
     }
     put_counter(view, output, "evicted", "info.evicted_keys");
-    put(output, "\n");
+    PUT(output, "\n");
 }
 
 /* All counters whose names begin so, three in a line: the server knows best what there is to tell. */
@@ -177,13 +180,13 @@ static void put_group(const struct dashboard_view *view, struct buffer *output, 
             continue;
         }
         if (count % 3 == 0) {
-            put(output, "%s%-10s", count ? "\n" : "", count ? "" : title);
+            PUT(output, "%s%-10s", count ? "\n" : "", count ? "" : title);
         }
         put_counter(view, output, name + size, name);
         count++;
     }
     if (count > 0) {
-        put(output, "\n");
+        PUT(output, "\n");
     }
 }
 
@@ -196,11 +199,11 @@ static void put_servers(const struct dashboard_view *view, struct buffer *output
             continue;
         }
         bool is_down = strstr(fact->value, "state=down") != NULL;
-        put(output, "%-10s %s", "", colour(view, is_down ? RED : PLAIN));
+        PUT(output, "%-10s %s", "", colour(view, is_down ? RED : PLAIN));
         for (const char *at = fact->value; *at; at++) {
-            put(output, *at == ',' ? "  " : "%c", *at);
+            PUT(output, "%c", *at == ',' ? ' ' : *at);
         }
-        put(output, "%s\n", colour(view, PLAIN));
+        PUT(output, "%s\n", colour(view, PLAIN));
     }
 }
 

@@ -138,7 +138,10 @@ bool facts_gather(struct facts *facts, struct resp *resp)
     RESP_QUEUE(resp, SPAN("CONFIG"), SPAN("GET"), SPAN("diglot.*"));
     RESP_QUEUE(resp, SPAN("CONFIG"), SPAN("GET"), SPAN("maxmemory-policy"));
     RESP_QUEUE(resp, SPAN("INFO"));
-    bool is_done = take(facts, resp) && take(facts, resp) && take(facts, resp) && take(facts, resp);
+    bool is_done = true;
+    for (int i = 0; is_done && i < 4; i++) {
+        is_done = take(facts, resp);
+    }
     facts->taken_us = clock_monotonic_us();
     return is_done;
 }

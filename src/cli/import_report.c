@@ -2,14 +2,10 @@
 #include "cli/import.h"
 #include "cli/progress.h"
 
-static const struct {
-    const char *name;  /* in JSON */
-    const char *title; /* of its column */
-} columns[IMPORT_COUNTS] = {
-    [IMPORT_LISTED] = {"listed", "listed"}, [IMPORT_READ] = {"read", "read"}, [IMPORT_COPIED] = {"copied", "copied"}, [IMPORT_THERE] = {"there", "there"},
-    [IMPORT_GONE] = {"gone", "gone"},       [IMPORT_STALE] = {"stale", "stale"},    [IMPORT_FAILED] = {"failed", "failed"},
-    [IMPORT_WITHHELD] = {"withheld", "withheld"},
-    [IMPORT_BYTES] = {"bytes", "bytes"},
+/* Titles of columns, and names in JSON. */
+static const char *const columns[IMPORT_COUNTS] = {
+    [IMPORT_LISTED] = "listed", [IMPORT_READ] = "read",         [IMPORT_COPIED] = "copied", [IMPORT_THERE] = "there", [IMPORT_GONE] = "gone",
+    [IMPORT_STALE] = "stale",   [IMPORT_WITHHELD] = "withheld", [IMPORT_FAILED] = "failed", [IMPORT_BYTES] = "bytes",
 };
 
 static const char *const states[] = {
@@ -22,7 +18,7 @@ static json_t *counts_json(const uint64_t counts[IMPORT_COUNTS])
 {
     json_t *object = json_object();
     for (int i = 0; i < IMPORT_COUNTS; i++) {
-        (void)json_object_set_new(object, columns[i].name, json_integer((json_int_t)counts[i]));
+        (void)json_object_set_new(object, columns[i], json_integer((json_int_t)counts[i]));
     }
     return object;
 }
@@ -60,24 +56,48 @@ static void report_json(const struct import *import, double seconds)
     json_decref(report);
 }
 
-static void print_row(const char *name, const char *state, const uint64_t counts[IMPORT_COUNTS])
+/* A column in which there is nothing is left out. */
+static bool is_shown(int column, const uint64_t total[IMPORT_COUNTS])
 {
-    (void)printf("%-24s %-12s", name, state);
-    for (int i = 0; i < IMPORT_BYTES; i++) {
+    return column == IMPORT_LISTED || column == IMPORT_COPIED || (column != IMPORT_BYTES && column != IMPORT_READ && total[column] > 0) ||
+           (column == IMPORT_READ && total[IMPORT_READ] != total[IMPORT_LISTED]);
+}
+
+static void print_row(const char *name, const char *state, const uint64_t counts[IMPORT_COUNTS], const uint64_t total[IMPORT_COUNTS])
+{
+    (void)printf("%-22s %-11s", name, state);
+    for (int i = 0; i < IMPORT_COUNTS; i++) {
         char text[32];
         progress_group(counts[i], text);
-        (void)printf(" %11s", text);
+        if (is_shown(i, total)) {
+            (void)printf(" %11s", text);
+        }
     }
     (void)printf("\n");
 }
 
-static void print_head(void)
+static void print_head(const uint64_t total[IMPORT_COUNTS])
 {
-    (void)printf("%-24s %-12s", "server", "state");
-    for (int i = 0; i < IMPORT_BYTES; i++) {
-        (void)printf(" %11s", columns[i].title);
+    (void)printf("%-22s %-11s", "server", "state");
+    for (int i = 0; i < IMPORT_COUNTS; i++) {
+        if (is_shown(i, total)) {
+            (void)printf(" %11s", columns[i]);
+        }
     }
     (void)printf("\n");
+}
+
+static void print_table(const struct import *import, const uint64_t total[IMPORT_COUNTS])
+{
+    print_head(total);
+    for (size_t i = 0; i < import->count; i++) {
+        uint64_t counts[IMPORT_COUNTS], ignored[IMPORT_COUNTS] = {0};
+        read_counts(&import->servers[i], counts, ignored);
+        print_row(import->servers[i].endpoint.name, states[atomic_load(&import->servers[i].state)], counts, total);
+    }
+    if (import->count > 1) {
+        print_row("all", "", total, total);
+    }
 }
 
 static void print_errors(const struct import *import)
@@ -103,18 +123,18 @@ static void report_text(const struct import *import, double seconds)
 {
     uint64_t counts[IMPORT_COUNTS], total[IMPORT_COUNTS] = {0};
     char copied[32], rate[32], mebibytes[32];
-    print_head();
     for (size_t i = 0; i < import->count; i++) {
         read_counts(&import->servers[i], counts, total);
-        print_row(import->servers[i].endpoint.name, states[atomic_load(&import->servers[i].state)], counts);
     }
-    if (import->count > 1) {
-        print_row("all", "", total);
-    }
+    print_table(import, total);
     progress_group(total[IMPORT_COPIED], copied);
     progress_group(seconds > 0 ? (uint64_t)((double)total[IMPORT_READ] / seconds) : 0, rate);
     progress_group(total[IMPORT_BYTES] >> 20, mebibytes);
-    (void)printf("%s items (%s MiB) copied to %s in %.1f s, %s read/s\n", copied, mebibytes, import->sides.to.name, seconds, rate);
+    (void)printf("%s items", copied);
+    if (!import->goes_through) {
+        (void)printf(" (%s MiB)", mebibytes);
+    }
+    (void)printf(" copied to %s in %.1f s, %s read/s\n", import->sides.to.name, seconds, rate);
     if (import->goes_through) {
         (void)printf("The target reads through to the old servers, so it was asked for each key and fetched what it lacked: copied are those "
                      "that it has now.\n");

@@ -12,6 +12,11 @@
 /* Records of 16 bytes in a table that is filled to two thirds. */
 #define FLAG_RECORD 24
 
+static uint64_t round_up(uint64_t size, uint64_t step)
+{
+    return (size + step - 1) / step * step;
+}
+
 /* The smallest chunk that holds the item: sizes grow by the factor, in steps of 8 bytes. */
 static double chunk_size(double need, double factor, uint64_t slab_min_size)
 {
@@ -20,9 +25,7 @@ static double chunk_size(double need, double factor, uint64_t slab_min_size)
         factor = 1.01;
     }
     while (size < need && size < 512 * 1024) {
-        double next = size * factor;
-        uint64_t rounded = ((uint64_t)next + 7) / 8 * 8;
-        size = (double)rounded;
+        size = (double)round_up((uint64_t)(size * factor), 8);
     }
     return size < need ? need : size; /* larger ones are made of several chunks */
 }
@@ -38,13 +41,13 @@ double item_memory_memcached(const struct item_shape *shape, double slab_factor,
 static double allocated(uint64_t size)
 {
     if (size <= 64) {
-        return (double)((size + 7) / 8 * 8);
+        return (double)round_up(size, 8);
     }
     uint64_t step = 16;
     while (size > step * 8) {
         step *= 2;
     }
-    return (double)((size + step - 1) / step * step);
+    return (double)round_up(size, step);
 }
 
 /* A string of the engine's: its header grows with it. */

@@ -1,21 +1,20 @@
 #include "cli/migration.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* Of maxmemory, in percent. */
 #define MEMORY_TIGHT 90
 
-static void __attribute__((format(printf, 2, 3))) warn(struct migration *migration, const char *format, ...)
+/* Where the next warning goes; behind the last there is one place that is used again and again. */
+static char *next_warning(struct migration *migration)
 {
-    if (migration->warning_count < MIGRATION_WARNINGS) {
-        va_list arguments;
-        va_start(arguments, format);
-        (void)vsnprintf(migration->warnings[migration->warning_count++], MIGRATION_TEXT, format, arguments);
-        va_end(arguments);
-    }
+    size_t at = migration->warning_count;
+    migration->warning_count += at < MIGRATION_WARNINGS;
+    return migration->warnings[at < MIGRATION_WARNINGS ? at : MIGRATION_WARNINGS - 1];
 }
+
+#define WARN(migration, ...) ((void)snprintf(next_warning(migration), MIGRATION_TEXT, __VA_ARGS__))
 
 static enum phase find_phase(const struct facts *facts, const struct migration *migration)
 {
@@ -88,7 +87,7 @@ static void warn_of_servers(const struct facts *facts, struct migration *migrati
     for (size_t i = 0; i < facts->count; i++) {
         const struct fact *fact = &facts->list[i];
         if (strncmp(fact->name, "server:", strlen("server:")) == 0 && strstr(fact->value, "state=down")) {
-            warn(migration, "the old server %.*s is down: what it has is missing here", (int)strcspn(fact->value, ","), fact->value);
+            WARN(migration, "the old server %.*s is down: what it has is missing here", (int)strcspn(fact->value, ","), fact->value);
         }
     }
 }
@@ -103,7 +102,7 @@ static void warn_of_upstream(const struct facts *facts, const struct facts *befo
         }
         uint64_t then = before ? facts_number(before, name, now) : now;
         if (now > then) {
-            warn(migration, "%s grows: %" PRIu64 ", %" PRIu64 " more", name, now, now - then);
+            WARN(migration, "%s grows: %" PRIu64 ", %" PRIu64 " more", name, now, now - then);
         }
     }
 }
@@ -112,21 +111,21 @@ static void warn_of_engine(const struct facts *facts, const struct facts *before
 {
     uint64_t used = facts_number(facts, "info.used_memory", 0), most = facts_number(facts, "info.maxmemory", 0);
     if (most > 0 && used / (most / 100 + 1) >= MEMORY_TIGHT) {
-        warn(migration, "memory: %" PRIu64 " %% of maxmemory are used", used / (most / 100 + 1));
+        WARN(migration, "memory: %" PRIu64 " %% of maxmemory are used", used / (most / 100 + 1));
     }
     if (before && facts_rate(facts, before, "info.evicted_keys") > 0) {
-        warn(migration, "keys are being evicted: %.0f/s", facts_rate(facts, before, "info.evicted_keys"));
+        WARN(migration, "keys are being evicted: %.0f/s", facts_rate(facts, before, "info.evicted_keys"));
     }
     if (before && facts_rate(facts, before, "rejected_connections") > 0) {
-        warn(migration, "memcached clients are turned away: raise diglot.maxconns");
+        WARN(migration, "memcached clients are turned away: raise diglot.maxconns");
     }
     const char *link = facts_text(facts, "info.master_link_status");
     if (link && strcmp(link, "up") != 0) {
-        warn(migration, "this is a replica, and its primary is not connected");
+        WARN(migration, "this is a replica, and its primary is not connected");
     }
     const char *save = facts_text(facts, "info.rdb_last_bgsave_status"), *append = facts_text(facts, "info.aof_last_write_status");
     if ((save && strcmp(save, "ok") != 0) || (append && strcmp(append, "ok") != 0)) {
-        warn(migration, "the engine's last write to disk failed");
+        WARN(migration, "the engine's last write to disk failed");
     }
 }
 

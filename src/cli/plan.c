@@ -1,7 +1,6 @@
 #include "cli/plan.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* What the engine and the module take before the first item: counters of the version clock, buffers, tables. */
@@ -18,14 +17,12 @@ static struct plan_entry *add(struct plan *plan, enum plan_kind kind, const char
     return entry;
 }
 
-static void __attribute__((format(printf, 3, 4))) put(struct plan *plan, const char *comment, const char *format, ...)
-{
-    struct plan_entry *entry = add(plan, PLAN_LINE, comment);
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(entry->line, sizeof entry->line, format, arguments);
-    va_end(arguments);
-}
+/* A line of redis.conf. A macro, so that the compiler sees the format. */
+#define PUT(plan, comment, ...)                                                                                           \
+    do {                                                                                                                  \
+        struct plan_entry *put_entry = add((plan), PLAN_LINE, (comment));                                                 \
+        (void)snprintf(put_entry->line, sizeof put_entry->line, __VA_ARGS__);                                             \
+    } while (0)
 
 static void warn(struct plan *plan, const char *option, const char *comment)
 {
@@ -84,7 +81,7 @@ static void plan_addresses(const struct memcached_options *options, struct plan 
     char bind[MEMCACHED_TEXT_MAX];
     bool is_more = bind_list(options->listen, bind, sizeof bind);
     if (bind[0] == '\0') {
-        put(plan, "No -l: memcached listens on every address. Name fewer if you can: who reaches this port reads everything.",
+        PUT(plan, "No -l: memcached listens on every address. Name fewer if you can: who reaches this port reads everything.",
             "diglot.bind \"* -::*\"");
         return;
     }
@@ -92,22 +89,22 @@ static void plan_addresses(const struct memcached_options *options, struct plan 
         warn(plan, "-l, --listen", "all addresses of diglot.bind have the same port and protocols (diglot.port, diglot.tls-port, "
                                    "diglot.protocol): ports, tags and protocols of single addresses are left out");
     }
-    put(plan, "-l", "diglot.bind \"%s\"", bind);
+    PUT(plan, "-l", "diglot.bind \"%s\"", bind);
 }
 
 static void plan_ports(const struct memcached_options *options, struct plan *plan)
 {
     if (options->socket[0] != '\0') {
-        put(plan, "-s: a unix socket alone, no port.", "diglot.unixsocket \"%s\"", options->socket);
-        put(plan, "-a", "diglot.unixsocketperm %s", options->socket_mode);
-        put(plan, "-s", "diglot.port 0");
+        PUT(plan, "-s: a unix socket alone, no port.", "diglot.unixsocket \"%s\"", options->socket);
+        PUT(plan, "-a", "diglot.unixsocketperm %s", options->socket_mode);
+        PUT(plan, "-s", "diglot.port 0");
         return;
     }
     if (options->uses_tls) {
-        put(plan, "-Z: memcached's port speaks TLS …", "diglot.tls-port %" PRIu64, options->port);
-        put(plan, "… and nothing is open in the clear. The phase of two protocols may want a diglot.port beside it.", "diglot.port 0");
+        PUT(plan, "-Z: memcached's port speaks TLS …", "diglot.tls-port %" PRIu64, options->port);
+        PUT(plan, "… and nothing is open in the clear. The phase of two protocols may want a diglot.port beside it.", "diglot.port 0");
     } else {
-        put(plan, "-p", "diglot.port %" PRIu64, options->port);
+        PUT(plan, "-p", "diglot.port %" PRIu64, options->port);
     }
     plan_addresses(options, plan);
 }
@@ -118,16 +115,16 @@ static void plan_tls(const struct memcached_options *options, struct plan *plan)
         return;
     }
     if (options->certificate[0] != '\0') {
-        put(plan, "-o ssl_chain_cert", "diglot.tls-cert-file \"%s\"", options->certificate);
+        PUT(plan, "-o ssl_chain_cert", "diglot.tls-cert-file \"%s\"", options->certificate);
         const char *key = options->key[0] != '\0' ? options->key : options->certificate;
-        put(plan, "-o ssl_key", "diglot.tls-key-file \"%s\"", key);
+        PUT(plan, "-o ssl_key", "diglot.tls-key-file \"%s\"", key);
     }
     if (options->authority[0] != '\0') {
-        put(plan, "-o ssl_ca_cert", "diglot.tls-ca-cert-file \"%s\"", options->authority);
+        PUT(plan, "-o ssl_ca_cert", "diglot.tls-ca-cert-file \"%s\"", options->authority);
     }
     static const char *const verify[] = {"no", "optional", "yes", "optional"};
-    put(plan, "-o ssl_verify_mode", "diglot.tls-auth-clients %s", verify[options->tls_verify < 4 ? options->tls_verify : 0]);
-    put(plan, "-o ssl_min_version (TLS 1.2 is the oldest here)", "diglot.tls-min-version %s",
+    PUT(plan, "-o ssl_verify_mode", "diglot.tls-auth-clients %s", verify[options->tls_verify < 4 ? options->tls_verify : 0]);
+    PUT(plan, "-o ssl_min_version (TLS 1.2 is the oldest here)", "diglot.tls-min-version %s",
         options->tls_version == 3 ? "1.3" : "1.2");
     if (options->ciphers[0] != '\0') {
         warn(plan, "-o ssl_ciphers", "the door takes OpenSSL's defaults; the machine's openssl.cnf can narrow them");
@@ -136,18 +133,18 @@ static void plan_tls(const struct memcached_options *options, struct plan *plan)
 
 static void plan_clients(const struct memcached_options *options, struct plan *plan)
 {
-    put(plan, "-c. They need file descriptors on top of maxclients: ulimit -n, LimitNOFILE= of systemd.",
+    PUT(plan, "-c. They need file descriptors on top of maxclients: ulimit -n, LimitNOFILE= of systemd.",
         "diglot.maxconns %" PRIu64, options->connections);
-    put(plan, "-t: threads that read, parse and write; the engine's own thread executes. 0 where the machine has one core to spare.",
+    PUT(plan, "-t: threads that read, parse and write; the engine's own thread executes. 0 where the machine has one core to spare.",
         "diglot.io-threads %" PRIu64, options->threads > 64 ? 64 : options->threads > 1 ? options->threads : 0);
     if (strcmp(options->protocol, "ascii") == 0 || strcmp(options->protocol, "binary") == 0) {
-        put(plan, "-B", "diglot.protocol %s", options->protocol);
+        PUT(plan, "-B", "diglot.protocol %s", options->protocol);
     } else if (strncmp(options->protocol, "auto", 4) != 0) {
         struct plan_entry *entry = add(plan, PLAN_UNKNOWN, "memcached 1.6 has no such protocol");
         (void)snprintf(entry->line, sizeof entry->line, "-B %s", options->protocol);
     }
     if (options->idle_timeout > 0) {
-        put(plan, "-o idle_timeout, in seconds", "diglot.idle-timeout %" PRIu64, options->idle_timeout);
+        PUT(plan, "-o idle_timeout, in seconds", "diglot.idle-timeout %" PRIu64, options->idle_timeout);
     }
     if (options->backlog != 1024) {
         warn(plan, "-b, --listen-backlog", "the door takes the machine's limit: sysctl net.core.somaxconn");
@@ -162,10 +159,10 @@ static void plan_clients(const struct memcached_options *options, struct plan *p
 static void plan_permissions(const struct memcached_options *options, struct plan *plan)
 {
     if (!options->may_flush) {
-        put(plan, "-F", "diglot.flush-all no");
+        PUT(plan, "-F", "diglot.flush-all no");
     }
     if (options->may_shut_down) {
-        put(plan, "-A: memcached clients may stop the server. Think about leaving this out.", "diglot.shutdown yes");
+        PUT(plan, "-A: memcached clients may stop the server. Think about leaving this out.", "diglot.shutdown yes");
     }
     if (!options->may_dump) {
         warn(plan, "-X, --disable-dumping", "dumps need the ACL permission for SCAN: ACL SETUSER default -scan, or the user of diglot.user");
@@ -206,14 +203,14 @@ static void plan_memory(const struct memcached_options *options, const struct pl
                    options->memory_mb, wishes->items ? "" : "room for ", plan->items, wishes->shape.key_size, wishes->shape.value_size,
                    plan->memcached_item, plan->engine_item, wishes->is_valkey ? "Valkey 9.1" : "Redis 7.0",
                    wishes->shape.expiring_percent, wishes->shape.flagged_percent);
-    put(plan, why, "maxmemory %" PRIu64 "mb", plan->maxmemory >> 20);
+    PUT(plan, why, "maxmemory %" PRIu64 "mb", plan->maxmemory >> 20);
     if (options->evicts) {
-        put(plan, "As memcached does: any item may go when memory is short, those not used for long first.", "maxmemory-policy allkeys-lru");
+        PUT(plan, "As memcached does: any item may go when memory is short, those not used for long first.", "maxmemory-policy allkeys-lru");
     } else {
-        put(plan, "-M: writes are refused when memory is short.", "maxmemory-policy noeviction");
+        PUT(plan, "-M: writes are refused when memory is short.", "maxmemory-policy noeviction");
     }
     uint64_t size = options->item_size_max, most = 512u << 20;
-    put(plan, size > most ? "-I; 512mb is the most here" : "-I; counted as memcached counts: value, key and about 60 bytes",
+    PUT(plan, size > most ? "-I; 512mb is the most here" : "-I; counted as memcached counts: value, key and about 60 bytes",
         "diglot.max-item-size %" PRIu64, size > most ? most : size < 1024 ? 1024 : size);
 }
 
@@ -221,16 +218,16 @@ static void plan_memory(const struct memcached_options *options, const struct pl
 
 static void plan_process(const struct memcached_options *options, struct plan *plan)
 {
-    put(plan, "memcached forgets at a restart. Without these two lines the engine keeps what it has (snapshots by default).", "save \"\"");
-    put(plan, "The same. With `appendonly yes` an acknowledged write survives.", "appendonly no");
+    PUT(plan, "memcached forgets at a restart. Without these two lines the engine keeps what it has (snapshots by default).", "save \"\"");
+    PUT(plan, "The same. With `appendonly yes` an acknowledged write survives.", "appendonly no");
     if (options->is_daemon) {
-        put(plan, "-d. Under systemd leave this out.", "daemonize yes");
+        PUT(plan, "-d. Under systemd leave this out.", "daemonize yes");
     }
     if (options->pid_file[0] != '\0') {
-        put(plan, "-P", "pidfile \"%s\"", options->pid_file);
+        PUT(plan, "-P", "pidfile \"%s\"", options->pid_file);
     }
     if (options->verbosity > 0) {
-        put(plan, "-v", "loglevel %s", options->verbosity > 1 ? "debug" : "verbose");
+        PUT(plan, "-v", "loglevel %s", options->verbosity > 1 ? "debug" : "verbose");
     }
 }
 
@@ -248,7 +245,7 @@ void plan_make(const struct memcached_options *options, const struct plan_wishes
 {
     *plan = (struct plan){.count = 0};
     if (wishes->module_path) {
-        put(plan, "The memcached door.", "loadmodule %s", wishes->module_path);
+        PUT(plan, "The memcached door.", "loadmodule %s", wishes->module_path);
     } else {
         warn(plan, "loadmodule", "name the module's file in a line of its own: loadmodule /path/to/diglot.so");
     }
