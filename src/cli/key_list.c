@@ -1,6 +1,7 @@
 #include "cli/key_list.h"
 
 #include "base/number.h"
+#include "cli/key_set.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +11,9 @@
 /* A crawler that is busy with its own rounds is asked again. */
 #define BUSY_PAUSE_NS 100000000
 #define BUSY_ROUNDS 600
+/* Lists by LRUs are taken until one in ENOUGH keys is new, or so often. */
+#define LISTS_MOST 6
+#define ENOUGH 50000
 
 static int hex_digit(char digit)
 {
@@ -100,8 +104,13 @@ bool key_list_trusts_hash(struct span version)
     return true;
 }
 
+/* Once; a server that then refuses to be asked by its hash table is not asked so again. */
 static bool ask_version(struct key_list *list)
 {
+    if (list->has_version) {
+        return true;
+    }
+    list->has_version = true;
     static const struct span head = SPAN("VERSION ");
     struct span line;
     channel_queue(list->channel, SPAN("version\r\n"));
@@ -197,11 +206,15 @@ static enum key_list_status break_off(struct key_list *list)
     return KEY_LIST_BROKEN;
 }
 
-enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
+/* One list; what is in the set already is passed over. */
+static enum key_list_status spool_once(struct key_list *list, struct spool *spool, struct key_set *set, _Atomic uint64_t *count)
 {
     struct listed_key key;
     enum key_list_status status;
     while ((status = key_list_next(list, &key)) == KEY_LIST_KEY) {
+        if (set && !key_set_add(set, span_of(key.name, key.size))) {
+            continue;
+        }
         if (!spool_put(spool, &key)) {
             return break_off(list);
         }
@@ -210,5 +223,30 @@ enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, 
             return KEY_LIST_STOPPED;
         }
     }
+    return status;
+}
+
+static enum key_list_status spool_again(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
+{
+    struct key_set set;
+    enum key_list_status status = KEY_LIST_END;
+    uint64_t added = UINT64_MAX;
+    key_set_init(&set);
+    for (int i = 0; i < LISTS_MOST && status == KEY_LIST_END && added > spool->count / ENOUGH; i++) {
+        uint64_t before = spool->count;
+        list->has_begun = false;
+        status = spool_once(list, spool, &set, count);
+        added = spool->count - before;
+    }
+    key_set_deinit(&set);
+    return status;
+}
+
+enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
+{
+    if (!ask_version(list)) {
+        return KEY_LIST_BROKEN;
+    }
+    enum key_list_status status = list->asks_hash ? spool_once(list, spool, NULL, count) : spool_again(list, spool, count);
     return status == KEY_LIST_END && !spool_rewind(spool) ? break_off(list) : status;
 }

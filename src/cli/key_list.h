@@ -19,7 +19,7 @@ enum key_list_status {
 struct key_list {
     struct channel *channel;
     const atomic_bool *stops;
-    bool has_begun;
+    bool has_begun, has_version;
     /* By its hash table, which misses nothing that moves between its LRUs meanwhile; else by its LRUs. memcached 1.6.18
      * holds up its clients while a list by its hash table waits for its reader; 1.6.38 does not. */
     bool asks_hash;
@@ -38,7 +38,9 @@ void key_list_init(struct key_list *list, struct channel *channel, const atomic_
 /* The next key. Lines that are none are passed over. */
 MUST_USE enum key_list_status key_list_next(struct key_list *list, struct listed_key *key);
 
-/* Takes the whole list, to be taken from the spool from its beginning on. KEY_LIST_END, or what went wrong. `count` grows. */
+/* Takes the whole list, to be taken from the spool from its beginning on. A server that is asked by its LRUs is asked again until
+ * hardly anything new comes: while it is in use, a list misses about one item in a hundred. KEY_LIST_END, or what went wrong.
+ * `count` grows. */
 MUST_USE enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count);
 
 #endif

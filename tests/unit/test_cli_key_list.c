@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "cli/key_list.h"
+#include "cli/key_set.h"
 
 static struct listed_key parse(const char *line)
 {
@@ -93,9 +94,24 @@ static void test_a_spool_gives_what_it_was_given(void **state)
     spool_close(&spool);
 }
 
+static void test_a_set_knows_what_was_added(void **state)
+{
+    (void)state;
+    struct key_set set;
+    key_set_init(&set);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < 5000; i++) {
+            assert_int_equal(key_set_add(&set, span_of(&i, sizeof i)), round == 0);
+        }
+    }
+    assert_int_equal(set.count, 5000);
+    key_set_deinit(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_what_is_no_line),
-                                       cmocka_unit_test(test_versions), cmocka_unit_test(test_a_spool_gives_what_it_was_given)};
+                                       cmocka_unit_test(test_versions), cmocka_unit_test(test_a_spool_gives_what_it_was_given),
+                                       cmocka_unit_test(test_a_set_knows_what_was_added)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
