@@ -195,7 +195,7 @@ static void put_servers(const struct dashboard_view *view, struct buffer *output
 {
     for (size_t i = 0; i < view->facts->count; i++) {
         const struct fact *fact = &view->facts->list[i];
-        if (strncmp(fact->name, "server:", strlen("server:")) != 0) {
+        if (!facts_is_server(fact)) {
             continue;
         }
         bool is_down = strstr(fact->value, "state=down") != NULL;

@@ -64,6 +64,13 @@ bool facts_is_on(const struct facts *facts, const char *name)
     return text && strcmp(text, "yes") == 0;
 }
 
+bool facts_is_server(const struct fact *fact)
+{
+    static const char head[] = "server_";
+    const char digit = strncmp(fact->name, head, sizeof head - 1) == 0 ? fact->name[sizeof head - 1] : '\0';
+    return digit >= '0' && digit <= '9';
+}
+
 double facts_rate(const struct facts *facts, const struct facts *before, const char *name)
 {
     uint64_t now = facts_number(facts, name, 0), then = facts_number(before, name, UINT64_MAX);

@@ -31,6 +31,9 @@ uint64_t facts_number(const struct facts *facts, const char *name, uint64_t othe
 /* Whether an option is "yes". */
 bool facts_is_on(const struct facts *facts, const char *name);
 
+/* Whether the fact is a line about an old server ("server_0"). */
+bool facts_is_server(const struct fact *fact);
+
 /* By how much a number has grown per second since `before`; 0 where either does not tell it, or it was reset. */
 double facts_rate(const struct facts *facts, const struct facts *before, const char *name);
 

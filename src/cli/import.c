@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum option_key { OPTION_RATE = 1, OPTION_BANDWIDTH, OPTION_PARALLEL, OPTION_STATE, OPTION_LOOK };
+enum option_key { OPTION_RATE = 1, OPTION_BANDWIDTH, OPTION_PARALLEL, OPTION_STATE, OPTION_LOOK, OPTION_ADD };
 
 static const struct argp_option options[] = {
     {.name = "rate", .key = OPTION_RATE, .arg = "ITEMS", .doc = "Read at most so many items per second, over all servers"},
@@ -18,6 +18,8 @@ static const struct argp_option options[] = {
     {.name = "state", .key = OPTION_STATE, .arg = "FILE",
      .doc = "Remember in FILE which servers are done. After a kill the same command goes on: servers that are done are left out, "
             "the others listed anew, and what the target has already is not read again"},
+    {.name = "add", .key = OPTION_ADD,
+     .doc = "Add items from outside even if the new one reads through: where clients spread keys in a way that it does not know"},
     {.name = "look-first", .key = OPTION_LOOK, .doc = "Look what the target has before reading (else as soon as it has a quarter of what comes)"},
     {0}};
 
@@ -28,6 +30,7 @@ struct command {
     struct import *import;
     uint64_t rate, bandwidth, parallel;
     const char *state;
+    bool only_adds;
 };
 
 static void take_servers(struct argp_state *state, struct import *import)
@@ -56,6 +59,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case OPTION_BANDWIDTH: command->bandwidth = sides_parse_number(state, "bandwidth", text, 1, 1ull << 40); return 0;
     case OPTION_PARALLEL: command->parallel = sides_parse_number(state, "parallel", text, 1, 256); return 0;
     case OPTION_STATE: command->state = text; return 0;
+    case OPTION_ADD: command->only_adds = true; return 0;
     case OPTION_LOOK: command->import->looks_first = true; return 0;
     case ARGP_KEY_ARGS: take_servers(state, command->import); return 0;
     case ARGP_KEY_NO_ARGS: argp_error(state, "name at least one old server"); return 0;
@@ -197,6 +201,7 @@ static enum cli_status import_all(struct command *command)
         !journal_open(&import->journal, command->state, import->sides.to.name)) {
         return CLI_FAILED;
     }
+    import->goes_through &= !command->only_adds;
     pace_init(&import->pace, command->rate, command->bandwidth);
     failures_init(&import->failures);
     progress_init(&view.progress);

@@ -86,7 +86,7 @@ static void warn_of_servers(const struct facts *facts, struct migration *migrati
 {
     for (size_t i = 0; i < facts->count; i++) {
         const struct fact *fact = &facts->list[i];
-        if (strncmp(fact->name, "server:", strlen("server:")) == 0 && strstr(fact->value, "state=down")) {
+        if (facts_is_server(fact) && strstr(fact->value, "state=down")) {
             WARN(migration, "the old server %.*s is down: what it has is missing here", (int)strcspn(fact->value, ","), fact->value);
         }
     }

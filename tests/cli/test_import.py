@@ -267,8 +267,10 @@ class ThroughConnection(socketserver.StreamRequestHandler):
                 self.server.asked.append(words[1])
                 answer = b"EN\r\n" if words[1] in self.server.removed else b"HD\r\n"
             else:
-                self.server.stored += [line] if words[0] == b"ms" else []
-                answer = {b"version": b"VERSION 1.6.18\r\n", b"stats": b"END\r\n"}.get(words[0], b"ERROR\r\n")
+                if words[0] == b"ms":
+                    self.rfile.readline()
+                    self.server.stored.append(line)
+                answer = {b"ms": b"HD\r\n", b"version": b"VERSION 1.6.18\r\n", b"stats": b"END\r\n"}.get(words[0], b"ERROR\r\n")
             self.wfile.write(answer)
 
 
@@ -280,3 +282,10 @@ def test_a_target_that_reads_through_fetches_by_itself(start_memcached, start_ol
     assert done.status == 0 and report["through"]
     assert (report["copied"], report["withheld"], report["gone"], report["failed"]) == (98, 2, 0, 0)
     assert sorted(new.asked) == sorted(b"key:%d" % n for n in range(100)) and not new.stored
+
+
+def test_adding_from_outside_can_be_asked_for(start_memcached, start_old):
+    old, new = start_memcached(), start_old(kind=ThroughTarget, removed=set())
+    fill(old, 10)
+    report = run_tool("import", "--json", "--add", "--to", address(new), address(old)).report
+    assert not report["through"] and report["copied"] == 10 and len(new.stored) == 10 and not new.asked

@@ -71,8 +71,8 @@ static void test_warnings(void **state)
     add(&facts, "upstream_errors", "7");
     add(&facts, "mirror_failed", "1");
     add(&facts, "info.evicted_keys", "11");
-    add(&facts, "server:0", "old:11211,state=down,failures=3");
-    add(&facts, "server:1", "old2:11211,state=ready");
+    add(&facts, "server_0", "old:11211,state=down,failures=3");
+    add(&facts, "server_1", "old2:11211,state=ready");
     add(&facts, "info.used_memory", "95000");
     add(&facts, "info.maxmemory", "100000");
     add(&facts, "info.master_link_status", "down");
