@@ -134,7 +134,10 @@ static void wait_for_pace(struct copier *copier, const struct parcel *parcel)
     for (; wait > 100000 && !atomic_load(&copier->import->stops); wait -= 100000) {
         (void)nanosleep(&step, NULL);
     }
-    const struct timespec rest = {.tv_nsec = (long)(wait % 100000) * 1000};
+    if (wait > 100000) {
+        return; /* it was stopped */
+    }
+    const struct timespec rest = {.tv_nsec = (long)wait * 1000};
     (void)nanosleep(&rest, NULL);
 }
 

@@ -57,7 +57,7 @@ static const struct argp argp = {
     .doc = "Turns a memcached command line into lines of redis.conf, each with a comment, and tells what has no equivalent. "
            "maxmemory is sized from what an item takes in both.\v"
            "Exit status: 0; 1 if there are options that memcached 1.6 does not know; 2 wrong usage.\n\n"
-           "  diglot plan --value-size 400 -- memcached -m 1024 -c 10000 -t 4 -I 2m > diglot.conf"};
+           "  diglot plan --value-size 400 -- memcached -m 1024 -c 10000 -t 4 -I 2m > bridge.conf"};
 
 /* The module lies beside the tool, unless somebody has said where it is. */
 static void find_module(struct command *command)

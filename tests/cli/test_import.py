@@ -38,13 +38,14 @@ def load(server, items):
 
 
 def check_same(old, new, keys):
-    """Value and flags are the same on both sides, the expiry to the second that may pass between the two looks."""
+    """Value and flags are the same on both sides, the expiry but for the time between the looks: memcached's clock ticks once a second, or
+    later on a busy machine."""
     with old.connect() as left, new.connect() as right:
         for key in keys:
             expected, got = meta_get(left, key), meta_get(right, key)
             assert got is not None, (key, expected)
             assert got[:2] == expected[:2], (key, got[1:], expected[1:])
-            assert (got[2] < 0) == (expected[2] < 0) and abs(got[2] - expected[2]) <= 1, (key, got[1:], expected[1:])
+            assert (got[2] < 0) == (expected[2] < 0) and abs(got[2] - expected[2]) <= 3, (key, got[1:], expected[1:])
 
 
 @pytest.mark.parametrize("program", [DEBIAN, None], ids=["1.6.18", "newest"])
@@ -289,3 +290,17 @@ def test_adding_from_outside_can_be_asked_for(start_memcached, start_old):
     fill(old, 10)
     report = run_tool("import", "--json", "--add", "--to", address(new), address(old)).report
     assert not report["through"] and report["copied"] == 10 and len(new.stored) == 10 and not new.asked
+
+
+def test_what_was_deleted_in_a_bridge_stays_deleted(start_engine, start_memcached):
+    old, new = start_memcached(), start_engine()
+    fill(old, 1000)
+    new.resp().config_set("diglot.upstream", address(old))
+    with new.connect() as connection:
+        assert connection.ask(b"delete key:7") == b"DELETED"
+        connection.set(b"key:8", b"newer", flags=9)
+        done = run_tool("import", "--json", "--to", address(new), address(old))
+        assert done.status == 0 and (done.report["copied"], done.report["withheld"]) == (999, 1), done.out
+        assert connection.get(b"key:7") is None and connection.get(b"key:8") == (b"newer", 9)
+        assert connection.get(b"key:999") == (b"999", 7)
+    assert new.resp().exists(*[b"key:%d" % n for n in range(1000)]) == 999

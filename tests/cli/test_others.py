@@ -40,6 +40,30 @@ def test_status_tells_the_phase(start_engine):
     assert on(plain, "status", "--json", "--seconds", 0).report["phase"] == "native"
 
 
+def test_status_follows_the_migration(start_engine, start_memcached):
+    engine, old = start_engine(), start_memcached()
+    steps = [({"upstream": address(old)}, "reading", "reading through"), ({"upstream-mirror": "yes"}, "mirroring", "reads go through"),
+             ({"upstream-share": "10"}, "share", "10 % of the keys live here"), ({"upstream-share": "100", "upstream-read": "no",
+              "upstream-mirror": "no"}, "connected", "neither"), ({"upstream": ""}, "idle", "bridge")]
+    for options, phase, words in steps:
+        for name, value in options.items():
+            engine.resp().config_set(f"diglot.{name}", value)
+        report = on(engine, "status", "--json", "--seconds", 0).report
+        assert report["phase"] == phase and words in report["text"], report["text"]
+        text = on(engine, "status", "--seconds", 0).out
+        assert (address(old) in text) == (phase != "idle")
+
+
+def test_status_warns_of_an_old_server_that_is_down(start_engine):
+    engine = start_engine(upstream="127.0.0.1:1")
+    with engine.connect() as connection:
+        def warning():
+            connection.get(b"key")
+            return [line for line in on(engine, "status", "--seconds", 0).out.splitlines() if line.startswith("WARNING")]
+        assert wait_until(warning, "the server to be found down") == [
+            "WARNING    the old server 127.0.0.1:1 is down: what it has is missing here"]
+
+
 def test_status_shows_rates(start_engine):
     engine = start_engine()
     fill(engine, 10)

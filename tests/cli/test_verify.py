@@ -44,7 +44,7 @@ def test_equal_sides_are_a_go_while_clients_write(sides):
         ends.set()
         writer.join()
     assert done.status == 0, done.out
-    assert done.report["go"] and done.report["compared"] == done.report["listed"] == 4000
+    assert done.report["go"] and done.report["compared"] == done.report["listed"] == 4000, done.out
 
 
 def plant(sides):
