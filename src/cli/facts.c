@@ -67,8 +67,8 @@ bool facts_is_on(const struct facts *facts, const char *name)
 bool facts_is_server(const struct fact *fact)
 {
     static const char head[] = "server_";
-    const char digit = strncmp(fact->name, head, sizeof head - 1) == 0 ? fact->name[sizeof head - 1] : '\0';
-    return digit >= '0' && digit <= '9';
+    const char *number = fact->name + sizeof head - 1;
+    return strncmp(fact->name, head, sizeof head - 1) == 0 && *number >= '0' && *number <= '9';
 }
 
 double facts_rate(const struct facts *facts, const struct facts *before, const char *name)
