@@ -118,7 +118,7 @@ $(module): $(call objects_of,$(filter-out $(tool_sources),$(sources)))
 
 $(tool): $(obj)/src/cli/main.o $(library)
 	@mkdir -p $(@D)
-	$(CC) $(flags) -Wl,-z,relro,-z,now -o $@.new $^ $(tool_libraries) && mv $@.new $@
+	$(CC) $(flags) -fno-lto -Wl,-z,relro,-z,now -o $@.new $^ $(tool_libraries) && mv $@.new $@
 
 # Everything that knows nothing of the engine.
 $(library): $(call objects_of,$(filter-out $(engine_sources) src/cli/main.c,$(sources)))
