@@ -25,6 +25,10 @@ static void check_keys(const struct decoded *decoded)
         count++;
     }
     REQUIRE(count > 0);
+    /* One key alone stands in the request, too. */
+    const struct request *request = &decoded->request;
+    REQUIRE(request->ends_reply == (count == 1) && request->key.size == (count == 1 ? key.size : 0));
+    REQUIRE(count > 1 || request->key.data == key.data);
 }
 
 static bool is_storage(enum request_op op)
@@ -39,10 +43,11 @@ static void check_request(const struct decoded *decoded, struct span input)
     struct span taken = span_of(input.data, decoded->consumed);
     REQUIRE((int)request->op >= 0 && request->op < REQUEST_OPS);
     REQUIRE(lies_in(request->key, taken) && lies_in(request->value, taken) && lies_in(decoded->keys, taken));
-    REQUIRE(!request->ends_reply && request->key.size <= ASCII_KEY_MAX);
+    bool is_get = request->op == REQUEST_GET || request->op == REQUEST_GAT;
+    REQUIRE((is_get || !request->ends_reply) && request->key.size <= ASCII_KEY_MAX);
     REQUIRE(request->value.size == 0 || is_storage(request->op));
     REQUIRE(decoded->swallow == 0 || request->op == REQUEST_REPLY || request->op == REQUEST_SET_TOO_LARGE);
-    if (request->op == REQUEST_GET || request->op == REQUEST_GAT) {
+    if (is_get) {
         check_keys(decoded);
     } else if (request->op == REQUEST_REPLY) {
         REQUIRE(request->key.size == 0 && request->text.size > 0);
