@@ -173,7 +173,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     counter_board_init(&engine->unread, 1);
     version_clock_init(&engine->versions, clock_wall_ns());
     engine->databases = count_databases(ctx);
-    engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, engine->databases);
+    engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, &engine->versions, engine->databases);
     relocations_init(&engine->relocations);
     settling_init(&engine->settling);
 
@@ -279,6 +279,8 @@ static bool make_workers(struct diglot *diglot, RedisModuleCtx *ctx, int descrip
         .clients = &diglot->clients,
         .watch = &diglot->watch,
         .executor = &diglot->engine.executor.inbox,
+        .versions = &diglot->engine.versions,
+        .workers = diglot->worker_count,
         .doorkeeper = &diglot->engine.access.keeper,
         .worker_count = diglot->worker_count,
         .keepalive_s = engine_option_number(ctx, "tcp-keepalive", KEEPALIVE_S),

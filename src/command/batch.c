@@ -39,10 +39,29 @@ void batch_reset(struct batch *batch)
     batch->encoded = 0;
     batch->is_local = false;
     batch->lent = 0;
+    batch->has_answers = false;
+    batch->has_sightings = false;
     batch->identity = NULL;
     batch->peer = NULL;
     identity_release(&batch->granted);
     buffer_reset(&batch->values, BATCH_VALUES_KEPT);
+}
+
+/* What was answered is to be executed after all. */
+static void forget_answers(struct batch *batch)
+{
+    for (uint32_t i = batch->executed; i < batch->count; i++)
+        if (batch->messages[i].result.status == RESULT_HIT) batch->messages[i].result.status = RESULT_PENDING;
+}
+
+void batch_begin_journey(struct batch *batch, size_t keep)
+{
+    if (batch->has_answers && batch->executed == 0) {
+        batch->has_answers = false;
+        return;
+    }
+    forget_answers(batch);
+    buffer_reset(&batch->values, keep);
 }
 
 struct message *batch_add(struct batch *batch)

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/mailbox.h"
+#include "command/command.h"
 #include "command/identity.h"
 #include "wire/message.h"
 
@@ -32,7 +33,12 @@ struct batch {
     uint32_t count;       /* messages in it */
     uint32_t executed;    /* how many of them have a result */
     uint32_t encoded;     /* how many results have left for the client */
-    bool is_local;        /* no message needs the engine */
+    bool is_local;        /* no message needs the engine, or all that do are answered */
+    /* Reads that were answered before the batch is executed have their result, RESULT_HIT, and the stamp of what they found in
+     * their sighting; the executor takes the answer as its own if the stamp still stands when it comes to that message, else
+     * executes it. Their values hold for one journey. */
+    bool has_answers;
+    bool has_sightings;   /* those of the messages are set */
     struct identity *identity; /* who asks, for the executor; the session's. NULL: an anonymous client */
     const char *peer;          /* the client's address (net/address.h); NULL: not known */
     /* A login succeeded: who the client is from here on, with a reference that the session takes over. A login is the last
@@ -41,6 +47,7 @@ struct batch {
     size_t lent;          /* bytes of values that the executor has sent home and that nobody has looked at yet; 0 if few */
     struct buffer values; /* the bytes of values, referred to by the results' value_offset */
     struct message messages[BATCH_CAPACITY];
+    struct sighting sightings[BATCH_CAPACITY];
     struct extras extras[BATCH_CAPACITY]; /* room for those of each message; its pages are untouched by classic requests */
 };
 
@@ -61,6 +68,16 @@ static inline bool batch_is_due(const struct batch *batch)
     return batch->encoded < batch->count
            && (batch->encoded < batch->executed || request_is_local(batch->messages[batch->encoded].request.op));
 }
+
+/* The message's sighting; NULL where it has none. */
+static inline struct sighting *batch_sighting(struct batch *batch, uint32_t index)
+{
+    return batch->has_sightings ? &batch->sightings[index] : NULL;
+}
+
+/* It is about to be executed: values that have been encoded make room, if they took much, and so do answers that have been
+ * on a journey. */
+void batch_begin_journey(struct batch *batch, size_t keep);
 
 /* Where the extras of the next message belong; the batch must not be full. */
 static inline struct extras *batch_extras(struct batch *batch)

@@ -159,13 +159,20 @@ static void forget_told(const struct request *request)
     request->extras->remaining_seconds = -1;
 }
 
+/* From here on every read must be noted once; so none that was kept before stands any longer. */
+static void begin_history(struct command_context *context)
+{
+    if (!history_begin(context->history)) return;
+    version_note_change_of_all(context->versions);
+}
+
 static void execute_keyed(struct command_context *context, const struct request *request, struct result *result,
                           struct buffer *values)
 {
     if (stores_value(request->op)) counter_add(context->counters, COUNTER_CMD_SET, 1);
     if (request->op == REQUEST_DEBUG) counter_add(context->counters, COUNTER_CMD_META, 1);
     forget_told(request);
-    if (request_asks(request, ASK_META)) history_begin(context->history);
+    if (request_asks(request, ASK_META)) begin_history(context);
     struct span name = command_full_key(context, request->key);
     if (flag_ledger_reserves(name))
         refuse_reserved(request, result);

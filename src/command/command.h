@@ -29,6 +29,15 @@ struct found_item {
     int64_t expiry; /* ms since the epoch, or KEYSPACE_NO_EXPIRY */
 };
 
+/* What who asks knows of a read beforehand, and what the read leaves for those who keep items (cache/near_cache.h). */
+struct sighting {
+    uint64_t hash;   /* of the engine's key; 0: not known, or no read */
+    bool is_wanted;  /* whether it is to be kept; then, where an item without marks was found: */
+    uint64_t stamp;  /* of the moment (item/version.h); 0: there is nothing to keep */
+    uint64_t token;
+    int64_t expiry;  /* ms since the epoch, or KEYSPACE_NO_EXPIRY */
+};
+
 /* On whose behalf keys are told. */
 struct key_reader {
     bool (*may_read)(struct key_reader *reader, struct span key);
@@ -49,6 +58,7 @@ struct command_context {
     struct usage *usage;         /* who speaks memcached; NULL: not kept */
     int client_descriptor;       /* of the connection that asks … */
     const char *client_address;  /* … and where it comes from (net/address.h); NULL: not known */
+    struct sighting *sighting;   /* of the request at hand; NULL: there is none */
     struct key_reader *reader;   /* dumps tell of no other keys than he may read; NULL: of all */
     struct found_item found;
     int db;
@@ -68,6 +78,10 @@ void command_context_deinit(struct command_context *context);
  * engine's gate. RESULT_NEEDS_WRITE: nothing has been done or counted; ask the gate, set `leave` and execute it again. No key may be open, none is open afterwards. */
 void command_execute(struct command_context *context, const struct request *request, struct result *result,
                      struct buffer *values);
+
+/* A read that was answered ahead of its execution (command/batch.h), with this sighting: true when executing it now would
+ * find the same. Then it is counted as if it had been. */
+bool command_take_answer(struct command_context *context, const struct sighting *sighting);
 
 struct span command_prefixed_key(struct command_context *context, struct span key);
 

@@ -8,6 +8,13 @@ struct item_key item_key_for(const struct command_context *context, struct span 
     return flag_ledger_is_blank(context->ledger, context->db) ? item_key_without_slot(name) : item_key_of(name);
 }
 
+struct item_key item_key_of_read(const struct command_context *context, struct span name)
+{
+    if (!context->sighting || context->sighting->hash == 0) return item_key_for(context, name);
+    bool is_blank = flag_ledger_is_blank(context->ledger, context->db);
+    return (struct item_key){name, context->sighting->hash, is_blank ? ITEM_SLOT_UNKNOWN : hash_slot(name)};
+}
+
 void item_look_up(struct command_context *context, struct item *item)
 {
     item->flags = (struct item_flags){0};
@@ -121,6 +128,7 @@ bool item_touch(struct command_context *context, const struct item *item, int64_
     }
     context->keyspace->api->expire(context->keyspace, expiry);
     item_close(context);
+    version_note_change(context->versions, item->key.hash);
     return true;
 }
 
@@ -134,17 +142,11 @@ bool token_holds(const struct command_context *context, const struct item *item,
     return !request_asks(request, ASK_COMPARE) || request->extras->compare == item_token(context, item);
 }
 
-int64_t seconds_until(int64_t expiry, int64_t now_ms)
-{
-    if (expiry == EXPIRY_NEVER) return -1;
-    return expiry > now_ms ? (expiry - now_ms) / 1000 + ((expiry - now_ms) % 1000 != 0) : 0;
-}
-
 void tell_remaining(const struct command_context *context, const struct request *request, int64_t before, int64_t after)
 {
     if (!request->extras) return;
     int64_t seen = request_asks(request, ASK_TTL_BEFORE_TOUCH) ? before : after;
-    request->extras->remaining_seconds = seconds_until(seen, context->now_ms);
+    request->extras->remaining_seconds = expiry_seconds_left(seen, context->now_ms);
 }
 
 int64_t vivified_expiry(const struct command_context *context, const struct request *request)
@@ -163,7 +165,7 @@ void tell_remaining_vivified(const struct command_context *context, const struct
         seen = vivified_expiry(context, request);
     else if (is_touched || is_vivified)
         seen = expiry_from_exptime(is_touched ? request->exptime : request->extras->vivify_exptime, context->now_ms);
-    request->extras->remaining_seconds = seconds_until(seen, context->now_ms);
+    request->extras->remaining_seconds = expiry_seconds_left(seen, context->now_ms);
 }
 
 /* The engine's own clock of a key knows of RESP's uses, too; but it has one under some policies only. */

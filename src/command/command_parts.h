@@ -38,6 +38,9 @@ void execute_stats(struct command_context *context, const struct request *reques
 /* The key of an item, with its slot where that will be asked for. */
 struct item_key item_key_for(const struct command_context *context, struct span name);
 
+/* The same for a read, whose asker may have hashed the name already. */
+struct item_key item_key_of_read(const struct command_context *context, struct span name);
+
 /* Opens an item for writing. */
 void item_open(struct command_context *context, struct span name, struct item *item);
 /* The same in two steps: `key` is set, then the flags are looked up (kind is not known, is_lost a guess), then it is opened. */
@@ -109,8 +112,5 @@ int64_t vivified_expiry(const struct command_context *context, const struct requ
 /* What `t` tells: of an item that was found with one expiry and has another now, or of one that was vivified. */
 void tell_remaining(const struct command_context *context, const struct request *request, int64_t before, int64_t after);
 void tell_remaining_vivified(const struct command_context *context, const struct request *request);
-
-/* Seconds until `expiry`, rounded up; -1: never. */
-int64_t seconds_until(int64_t expiry, int64_t now_ms);
 
 #endif

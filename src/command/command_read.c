@@ -2,6 +2,7 @@
  * item that is stale or about to expire, and so on. docs/flags.md tells where the marks live. */
 #include "command/command_parts.h"
 
+#include "command/report.h"
 #include "item/expiry.h"
 
 static void copy_value(struct command_context *context, struct result *result, struct buffer *values)
@@ -24,6 +25,17 @@ static void count_get(struct command_context *context, const struct request *req
         counter_add(context->counters, hits ? COUNTER_GET_HITS : COUNTER_GET_MISSES, 1);
 }
 
+/* The open item as it is now. Who asks not to be noticed leaves nothing behind: as long as it is kept it counts as read. */
+static void leave_sighting(struct command_context *context, const struct item *item, const struct request *request)
+{
+    bool is_noticed = request->op == REQUEST_GET && !request_asks(request, ASK_NO_BUMP);
+    struct sighting *sighting = context->sighting;
+    if (!sighting || !sighting->is_wanted || !is_noticed || item->flags.marks != 0) return;
+    sighting->stamp = version_stamp(context->versions);
+    sighting->token = item_token(context, item);
+    sighting->expiry = item_expiry(context);
+}
+
 /* get and gat as classic and binary know them. */
 static void read_item(struct command_context *context, const struct item *item, const struct request *request,
                       struct result *result, struct buffer *values)
@@ -35,6 +47,7 @@ static void read_item(struct command_context *context, const struct item *item, 
     item_note_read(context, item);
     if (request->extras || request->want_cas) tell_token(request, result, item_token(context, item));
     if (request->extras) request->extras->size = result->value_size;
+    leave_sighting(context, item, request);
     if (request->op == REQUEST_GAT)
         item_touch(context, item, expiry_from_exptime(request->exptime, context->now_ms));
     else
@@ -47,7 +60,7 @@ static void read_item(struct command_context *context, const struct item *item, 
 static bool wants_refresh(const struct command_context *context, const struct request *request, int64_t expiry)
 {
     if (!request_asks(request, ASK_RECACHE) || expiry == EXPIRY_NEVER) return false;
-    return seconds_until(expiry, context->now_ms) < request->extras->recache_seconds;
+    return expiry_seconds_left(expiry, context->now_ms) < request->extras->recache_seconds;
 }
 
 /* What the marks tell this reader. The first one of a stale item, or of one that is to be refreshed, wins; who may not set
@@ -86,6 +99,7 @@ static void read_marked(struct command_context *context, const struct item *item
     if (!request_asks(request, ASK_NO_BUMP)) item_note_read(context, item);
     if (wants_value(context, item, request)) copy_value(context, result, values);
     tell_token(request, result, item_token(context, item));
+    if (result->value_size == extras->size) leave_sighting(context, item, request);
     result->flags = item->flags.flags;
     result->status = RESULT_HIT;
     bool stays = true;
@@ -132,7 +146,7 @@ static enum keyspace_mode mode_of(const struct command_context *context, const s
 void execute_get(struct command_context *context, const struct request *request, struct span name, struct result *result,
                  struct buffer *values)
 {
-    struct item item = {.key = item_key_for(context, name)};
+    struct item item = {.key = item_key_of_read(context, name)};
     if (request->op == REQUEST_GAT) version_prefetch(context->versions, item.key.hash);
     if (request_asks(request, ASK_HISTORY)) tell_history(context, request, &item);
     item_look_up(context, &item);
@@ -150,6 +164,15 @@ void execute_get(struct command_context *context, const struct request *request,
         count_get(context, request, false);
         result->status = item_refuse(context, RESULT_NOT_FOUND);
     }
+}
+
+bool command_take_answer(struct command_context *context, const struct sighting *sighting)
+{
+    if (report_is_wanted(context) || !version_stands(context->versions, sighting->hash, sighting->stamp)) return false;
+    counter_add(context->counters, COUNTER_CMD_GET, 1);
+    counter_add(context->counters, COUNTER_GET_HITS, 1);
+    counter_add(context->counters, COUNTER_CACHE_HITS, 1);
+    return true;
 }
 
 void execute_debug(struct command_context *context, const struct request *request, struct span name, struct result *result)

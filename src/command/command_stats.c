@@ -55,6 +55,13 @@ static void dump_detail(const struct detail_table *detail, struct result *result
     reply_as_it_is(result, values, begin);
 }
 
+/* Where every read is counted, none may be answered elsewhere. It is opened again in a later turn (engine/events.c). */
+static void switch_detail(struct command_context *context, bool is_on)
+{
+    detail_switch(context->detail, is_on);
+    if (is_on) version_set_open(context->versions, false);
+}
+
 static void execute_detail(struct command_context *context, struct span words, struct result *result, struct buffer *values)
 {
     struct span what = next_word(&words);
@@ -62,7 +69,7 @@ static void execute_detail(struct command_context *context, struct span words, s
     if (context->detail != NULL && span_equal(what, SPAN("dump"))) {
         dump_detail(context->detail, result, values);
     } else if (context->detail != NULL && (is_on || span_equal(what, SPAN("off")))) {
-        detail_switch(context->detail, is_on);
+        switch_detail(context, is_on);
         reply_text(result, values, SPAN("OK\r\n"));
     } else {
         reply_text(result, values, SPAN("CLIENT_ERROR usage: stats detail on|off|dump\r\n"));
@@ -77,7 +84,7 @@ static void execute_binary_detail(struct command_context *context, struct span w
     result->status = context->detail != NULL ? RESULT_OK : RESULT_NOT_FOUND;
     if (context->detail == NULL) return;
     if (!span_equal(what, SPAN("dump"))) {
-        detail_switch(context->detail, span_equal(what, SPAN("on")));
+        switch_detail(context, span_equal(what, SPAN("on")));
         return;
     }
     size_t begin = buffer_size(values);

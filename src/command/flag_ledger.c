@@ -26,10 +26,11 @@ static void find_tags(struct flag_ledger *ledger)
     }
 }
 
-struct flag_ledger *flag_ledger_new(struct keyspace *keyspace, int databases)
+struct flag_ledger *flag_ledger_new(struct keyspace *keyspace, struct version_clock *versions, int databases)
 {
     struct flag_ledger *ledger = check_calloc(1, sizeof *ledger);
     ledger->keyspace = keyspace;
+    ledger->versions = versions;
     ledger->databases = databases;
     ledger->is_primary = true;
     buffer_init(&ledger->scratch);
@@ -192,6 +193,7 @@ void ledger_write_record(struct flag_ledger *ledger, struct item_place place, ui
     bool may_put = kind == KEYSPACE_STRING || tenure_serves(ledger_tenure(ledger, place.slot));
     if (may_put && (present.flags != flags || present.marks != marks)) {
         put_record(ledger, kind, &(struct ledger_record){place.hash, flags, marks});
+        version_note_change(ledger->versions, place.hash);
         struct slot_states *states = slot_map_database(&ledger->slots, place.db);
         if (states->ledger[place.slot] != SLOT_LOST) slot_map_set(states, place.slot, SLOT_PRESENT);
     }

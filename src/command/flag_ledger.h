@@ -10,11 +10,12 @@
 #include "command/cluster_map.h"
 #include "command/keyspace.h"
 #include "item/key.h"
+#include "item/version.h"
 
 struct flag_ledger;
 
-/* `databases`: how many the engine has. */
-struct flag_ledger *flag_ledger_new(struct keyspace *keyspace, int databases);
+/* `versions` is told where flags or marks change. `databases`: how many the engine has. */
+struct flag_ledger *flag_ledger_new(struct keyspace *keyspace, struct version_clock *versions, int databases);
 void flag_ledger_free(struct flag_ledger **ledger);
 
 /* What the server is now. A replica follows the ledger strings that its primary writes: it takes no notes and writes

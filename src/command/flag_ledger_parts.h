@@ -71,6 +71,7 @@ struct tenures {
 
 struct flag_ledger {
     struct keyspace *keyspace;
+    struct version_clock *versions;
     int databases;
     bool is_primary;
     bool is_writable;

@@ -23,6 +23,7 @@ struct grant {
 
 struct identity {
     atomic_uint references;
+    atomic_bool reads_freely; /* every read of every key is allowed, without being asked for; any thread */
     struct grant grant;
     size_t name_size;
     char name[]; /* the user's, may hold any byte */
@@ -42,15 +43,27 @@ static inline struct span identity_name(const struct identity *identity)
     return span_of(identity->name, identity->name_size);
 }
 
-/* What the main thread lets the sessions know, so that they can read the bytes of those who have not logged in: whether
- * those have to. It only says how bytes are read; who may do what is decided where requests are executed. */
+static inline bool identity_reads_freely(const struct identity *identity)
+{
+    return atomic_load_explicit(&identity->reads_freely, memory_order_acquire);
+}
+
+/* What the main thread lets the sessions know of those who have not logged in: whether they have to, which says how their
+ * bytes are read, and whether they may be answered from the near cache. Who else may do what is decided where requests are
+ * executed. */
 struct doorkeeper {
     atomic_bool asks_login;
+    atomic_bool reads_freely; /* an anonymous client does, see struct identity */
 };
 
 static inline bool doorkeeper_asks_login(const struct doorkeeper *keeper)
 {
     return atomic_load_explicit(&keeper->asks_login, memory_order_relaxed);
+}
+
+static inline bool doorkeeper_reads_freely(const struct doorkeeper *keeper)
+{
+    return atomic_load_explicit(&keeper->reads_freely, memory_order_acquire);
 }
 
 #endif

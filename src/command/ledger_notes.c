@@ -134,6 +134,7 @@ void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct i
 
 void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t slot)
 {
+    version_note_change_of_all(ledger->versions);
     struct slot_states *states = slot_map_database(&ledger->slots, db);
     slot_map_poison(&ledger->slots, db, slot);
     bool is_noted = states->ledger[slot] == SLOT_LOST;
@@ -166,6 +167,7 @@ void flag_ledger_note_ledger_evicted(struct flag_ledger *ledger, int db, uint16_
 /* On a primary only a ledger that comes to a slot without one can be the slot's. */
 void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_t slot)
 {
+    version_note_change_of_all(ledger->versions);
     struct slot_states *states = slot_map_database(&ledger->slots, db);
     bool replaces = states->ledger[slot] == SLOT_PRESENT || slot_map_is_poisoned(&ledger->slots, db, slot);
     if (ledger->is_primary && ledger->tenures.authority)

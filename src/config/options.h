@@ -16,6 +16,8 @@
     NUMBER(maxconns, "maxconns", 1024, 1, 1000000, true, false, "memcached connections served at once; more are told so and closed") \
     NUMBER(max_item_size, "max-item-size", 1024 * 1024, 1024, 512 * 1024 * 1024, true, true,                              \
            "largest item in bytes, counted as memcached does: value, key and about 60 bytes")                             \
+    NUMBER(cache_size, "cache-size", 32 * 1024 * 1024, 0, 34359738368, true, true,                          \
+           "bytes of the near cache, shared out between the threads, beside maxmemory; 0 switches it off")                \
     NUMBER(db, "db", 0, 0, 1000000, false, false, "the engine's database that holds the items")                           \
     NUMBER(idle_timeout, "idle-timeout", 0, 0, 86400, true, false, "seconds after which a silent connection is closed; 0 never") \
     NUMBER(write_timeout, "write-timeout", 60, 1, 86400, true, false,                                                     \

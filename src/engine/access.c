@@ -87,12 +87,14 @@ static void refresh(struct access *access, struct identity *identity)
     bool is_anonymous = identity == access->anonymous;
     bool has_gone = identity->grant.is_locked && !is_anonymous;
     identity->grant = (struct grant){.generation = access->generation, .is_locked = true};
+    atomic_store_explicit(&identity->reads_freely, false, memory_order_release);
     if (has_gone || !has_user(identity)) return;
     identity->grant.is_locked = is_anonymous;
     RedisModuleCallReply *reply =
         api.Call(access->ctx, "ACL", "Ecb", "GETUSER", identity->name, identity->name_size);
     if (!reply) return;
     if (api.CallReplyType(reply) == API_REPLY_ARRAY) take_fields(&identity->grant, reply, is_anonymous);
+    atomic_store_explicit(&identity->reads_freely, identity->grant.is_open, memory_order_release);
     api.FreeCallReply(reply);
 }
 
@@ -107,8 +109,17 @@ struct identity *access_resolve(struct access *access, struct identity *identity
 
 static void publish(struct access *access)
 {
-    bool is_locked = access_resolve(access, NULL)->grant.is_locked;
-    atomic_store_explicit(&access->keeper.asks_login, is_locked, memory_order_relaxed);
+    const struct identity *anonymous = access_resolve(access, NULL);
+    atomic_store_explicit(&access->keeper.asks_login, anonymous->grant.is_locked, memory_order_relaxed);
+    atomic_store_explicit(&access->keeper.reads_freely, identity_reads_freely(anonymous), memory_order_release);
+}
+
+/* Until it has been asked anew, every read is checked where it is executed. */
+static void withdraw(struct access *access)
+{
+    atomic_store_explicit(&access->keeper.reads_freely, false, memory_order_release);
+    for (size_t i = 0; i < access->known_count; i++)
+        atomic_store_explicit(&access->known[i]->reads_freely, false, memory_order_release);
 }
 
 /* Whoever finds his user gone has lost him for good; so all are looked at as soon as a user may have gone. */
@@ -133,6 +144,7 @@ static void ask_anew(struct access *access)
     /* What was announced has run by now, unless it was paused. */
     access->unsettled = api.AvoidReplicaTraffic() ? TURNS_BEHIND_PAUSE : access->unsettled - 1;
     access->generation++;
+    withdraw(access);
     look_for_gone_users(access);
     publish(access);
 }
@@ -151,6 +163,7 @@ void access_end_turn(struct access *access)
 void access_note_change(struct access *access)
 {
     if (access->unsettled == 0) access->unsettled = 1;
+    withdraw(access);
 }
 
 void access_note_time(struct access *access, uint64_t now_us)

@@ -6,7 +6,8 @@
  * command filter sees the commands that change users when they arrive; they run right then, unless they are queued in MULTI
  * (then the EXEC that runs them is seen, where it may be one of those), or the clients are paused (then what is known is asked
  * anew in every turn until the pause is over). CONFIG SET is told by the engine. Whatever else may change a user, like another
- * module, is noticed within five seconds. */
+ * module, is noticed within five seconds. Who may read everything may be answered from the near cache by any thread:
+ * that is let known, and taken back as soon as it may have changed. */
 #ifndef DIGLOT_ENGINE_ACCESS_H
 #define DIGLOT_ENGINE_ACCESS_H
 

@@ -65,6 +65,7 @@ enum api_context_flag {
     API_CONTEXT_CLUSTER = 1 << 5,
     API_CONTEXT_AOF = 1 << 6,
     API_CONTEXT_MAXMEMORY = 1 << 8,
+    API_CONTEXT_STALE = 1 << 14, /* a replica whose link to its primary is not up */
     API_CONTEXT_EVICTS = 1 << 9, /* maxmemory is set and the policy may evict */
 };
 

@@ -75,7 +75,7 @@ static void note_item_change(struct engine *engine, RedisModuleCtx *ctx, int db,
     case CHANGE_NEW:
         if (engine->traffic != TRAFFIC_ARRIVES) flag_ledger_note_new(engine->ledger, db, key);
         return;
-    case CHANGE_NOTHING: return;
+    case CHANGE_NOTHING: version_note_change(&engine->versions, key->hash); return;
     case CHANGE_CONTENT: break;
     case CHANGE_OVERWRITE: flag_ledger_note_overwrite(engine->ledger, db, key); break;
     case CHANGE_REMOVED: flag_ledger_note_removed(engine->ledger, db, key); break;
@@ -162,6 +162,14 @@ static bool has_clients(RedisModuleCtx *ctx)
 
 /* ---- Server events ---- */
 
+/* Whether reads may be answered without the executor: not where the gate may refuse them, nor while each is counted. */
+static bool reads_are_free(const struct engine *engine, RedisModuleCtx *ctx)
+{
+    const struct command_context *command = &engine->command;
+    if (engine->is_loading || !engine->hears_keys || command->detail->is_on || command->usage->is_on) return false;
+    return engine->is_primary || !(api.GetContextFlags(ctx) & API_CONTEXT_STALE);
+}
+
 static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
 {
     (void)event, (void)data;
@@ -174,6 +182,7 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
         access_begin_turn(&engine->access, ctx);
         usage_notes_follow_option(engine);
         engine->traffic = TRAFFIC_NONE;
+        version_set_open(&engine->versions, reads_are_free(engine, ctx));
         executor_turn(&engine->executor, ctx);
         access_end_turn(&engine->access);
     } else {
@@ -225,6 +234,7 @@ static void on_loading(RedisModuleCtx *ctx, struct api_event event, uint64_t sub
     if (!engine) return;
     engine->is_loading = subevent != API_LOADING_ENDED && subevent != API_LOADING_FAILED;
     calm_note_event(&engine->calm);
+    version_set_open(&engine->versions, false); /* until a turn finds that all is well */
     note_dataset_replaced(engine);
 }
 
@@ -243,6 +253,7 @@ static void on_role(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     if (!engine) return;
     calm_note_event(&engine->calm);
     engine->is_primary = subevent == API_ROLE_NOW_PRIMARY;
+    version_set_open(&engine->versions, false);
     engine->command.flush_at_ms = 0; /* it was asked of the old role */
     engine_note_all_changed(engine);
     cluster_note_upheaval(&engine->cluster);

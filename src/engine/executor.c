@@ -102,6 +102,26 @@ static enum progress execute_again(struct executor *executor, struct batch *batc
     return PROGRESS_DONE;
 }
 
+/* ---- Answers of the near cache ---- */
+
+static bool is_answered(const struct message *message)
+{
+    return message->result.status == RESULT_HIT;
+}
+
+/* True when the message needs no execution any more. */
+static bool take_answer(struct executor *executor, struct batch *batch, const struct identity *identity,
+                        struct message *message)
+{
+    if (!is_answered(message)) return false;
+    if (identity->grant.is_open && command_take_answer(executor->command, &batch->sightings[batch->executed])) return true;
+    message->result = (struct result){.status = RESULT_PENDING};
+    read_ahead_close(&executor->keyspace->ahead); /* its key may be open for a later message */
+    return false;
+}
+
+/* ---- Execution ---- */
+
 /* A request that opens its key, once: a read to have its value, a write to change it. What else meta asks of a read may look at
  * the key before, or leave it unnoticed. */
 static bool opens_once(const struct request *request)
@@ -142,9 +162,11 @@ static void look_ahead(struct executor *executor, const struct batch *batch)
     if (end - batch->executed < 2 || !engine_keyspace_may_read_ahead(keyspace)) return;
     for (uint32_t i = batch->executed; i < end && may_look_at(executor, &batch->messages[i].request); i++) {
         const struct request *request = &batch->messages[i].request;
+        if (is_answered(&batch->messages[i])) continue;
         struct span name = command_full_key(executor->command, request->key);
         if (executor->cluster->is_enabled && !cluster_is_plain(executor->cluster, hash_slot(name))) break;
-        uint64_t hash = hash_key(name);
+        uint64_t known = batch->has_sightings ? batch->sightings[i].hash : 0;
+        uint64_t hash = known != 0 ? known : hash_key(name);
         if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, hash, use_of(request), request)) break;
         if (request->op != REQUEST_GET) version_prefetch(executor->command->versions, hash);
     }
@@ -159,7 +181,9 @@ static void execute_command(struct executor *executor, struct batch *batch, cons
     read_ahead_reach(ahead, &message->request);
     bool may_look = identity->grant.is_open && batch->executed + 1 < batch->count;
     if (may_look && read_ahead_is_empty(ahead) && may_look_at(executor, &message->request)) look_ahead(executor, batch);
+    executor->command->sighting = batch_sighting(batch, batch->executed);
     command_execute(executor->command, &message->request, &message->result, &batch->values);
+    executor->command->sighting = NULL;
 }
 
 /* What may tell of keys tells of those that the user may read. */
@@ -221,6 +245,7 @@ static enum progress execute_message(struct executor *executor, struct batch *ba
     struct request *request = &message->request;
     if (request_is_local(request->op)) return PROGRESS_DONE;
     if (request->op == REQUEST_AUTH) return execute_login(executor, batch, message);
+    if (take_answer(executor, batch, identity, message)) return PROGRESS_DONE;
     if (!identity->grant.is_open && !access_check(executor->access, identity, request, &message->result))
         return PROGRESS_DONE;
     if (executor->cluster->is_enabled && !is_served_here(executor, batch, message)) return PROGRESS_DONE;

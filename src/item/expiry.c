@@ -13,3 +13,9 @@ bool expiry_has_passed(int64_t expiry_ms, int64_t now_ms)
 {
     return expiry_ms != EXPIRY_NEVER && expiry_ms <= now_ms;
 }
+
+int64_t expiry_seconds_left(int64_t expiry_ms, int64_t now_ms)
+{
+    if (expiry_ms == EXPIRY_NEVER) return -1;
+    return expiry_ms > now_ms ? (expiry_ms - now_ms) / 1000 + ((expiry_ms - now_ms) % 1000 != 0) : 0;
+}

@@ -15,6 +15,9 @@
  * already passed (a negative exptime, a unix time in the past). */
 int64_t expiry_from_exptime(int64_t exptime, int64_t now_ms);
 
+/* Whole seconds until `expiry_ms`, rounded up; -1: never. */
+int64_t expiry_seconds_left(int64_t expiry_ms, int64_t now_ms);
+
 /* True when an item with this expiry is gone at `now_ms`. */
 bool expiry_has_passed(int64_t expiry_ms, int64_t now_ms);
 

@@ -10,9 +10,11 @@ static struct history_entry *entry_of(const struct history *history, uint64_t ke
     return &history->entries[key_hash % HISTORY_ENTRIES];
 }
 
-void history_begin(struct history *history)
+bool history_begin(struct history *history)
 {
-    if (!history->entries) history->entries = check_calloc(HISTORY_ENTRIES, sizeof *history->entries);
+    if (history->entries) return false;
+    history->entries = check_calloc(HISTORY_ENTRIES, sizeof *history->entries);
+    return true;
 }
 
 void history_deinit(struct history *history)

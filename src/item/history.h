@@ -21,8 +21,8 @@ struct history {
     struct history_entry *entries; /* NULL until it is begun */
 };
 
-/* From now on it keeps what it is told; no effect when it does already. */
-void history_begin(struct history *history);
+/* From now on it keeps what it is told. False when it does already. */
+bool history_begin(struct history *history);
 void history_deinit(struct history *history);
 
 /* False when the key is not known. `last_use`: in seconds since the epoch. */

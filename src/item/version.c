@@ -12,7 +12,7 @@
 /* A quarter of an hour in nanoseconds: far more than what two clocks give out behind the same leap. */
 #define GAP_MOST (UINT64_C(1) << 40)
 
-static uint64_t *counter_of(const struct version_clock *clock, uint64_t key_hash)
+static struct version_counter *counter_of(const struct version_clock *clock, uint64_t key_hash)
 {
     return &clock->counters[key_hash % VERSION_COUNTERS];
 }
@@ -25,6 +25,7 @@ void version_clock_init(struct version_clock *clock, uint64_t start)
         .floor = start,
         .gap = hash_key(span_of(&start, sizeof start)) % GAP_MOST,
         .counters = check_calloc(VERSION_COUNTERS, sizeof *clock->counters),
+        .change_of_all = VERSION_NEVER,
     };
 }
 
@@ -36,14 +37,9 @@ void version_clock_deinit(struct version_clock *clock)
     clock->choices = NULL;
 }
 
-void version_prefetch(const struct version_clock *clock, uint64_t key_hash)
-{
-    __builtin_prefetch(counter_of(clock, key_hash), 1);
-}
-
 static uint64_t counter_value(const struct version_clock *clock, uint64_t key_hash)
 {
-    uint64_t counter = *counter_of(clock, key_hash);
+    uint64_t counter = counter_of(clock, key_hash)->token;
     return counter > clock->floor ? counter : clock->floor;
 }
 
@@ -62,7 +58,9 @@ uint64_t version_current(const struct version_clock *clock, uint64_t key_hash)
 
 void version_advance(struct version_clock *clock, uint64_t key_hash)
 {
-    *counter_of(clock, key_hash) = ++clock->last;
+    struct version_counter *counter = counter_of(clock, key_hash);
+    counter->token = ++clock->last;
+    atomic_store_explicit(&counter->change, clock->last, memory_order_release);
 }
 
 /* False when the clock may come to this token. A token ahead of it is then one for a later content of some key,
@@ -90,7 +88,25 @@ void version_advance_to(struct version_clock *clock, uint64_t key_hash, uint64_t
 
 void version_advance_all(struct version_clock *clock)
 {
-    clock->floor = ++clock->last;
+    version_note_change_of_all(clock);
+    clock->floor = clock->last;
+}
+
+void version_note_change(struct version_clock *clock, uint64_t key_hash)
+{
+    atomic_store_explicit(&counter_of(clock, key_hash)->change, ++clock->last, memory_order_release);
+}
+
+void version_note_change_of_all(struct version_clock *clock)
+{
+    ++clock->last;
+    if (version_is_open(clock)) atomic_store_explicit(&clock->change_of_all, clock->last, memory_order_release);
+}
+
+void version_set_open(struct version_clock *clock, bool is_open)
+{
+    if (is_open == version_is_open(clock)) return;
+    atomic_store_explicit(&clock->change_of_all, is_open ? ++clock->last : VERSION_NEVER, memory_order_release);
 }
 
 void version_catch_up(struct version_clock *clock, uint64_t now)

@@ -116,6 +116,7 @@ void connection_open(struct connection *connection, struct connection_set *set)
     connection->active_us = set->now_us;
     atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
     session_init(&connection->session, set->shared->options, set->counters, set->shared->doorkeeper);
+    connection->session.cache = set->cache;
     connection->session.hub = set->shared->watch;
     connection->session.bell = &set->watchers;
     connection->session.owner = connection;
@@ -193,11 +194,11 @@ static void tell_state(struct connection *connection)
     }
 }
 
-/* Hands the batch to the executor. What has been encoded is no longer needed, so its values make room for the rest's. */
+/* Hands the batch to the executor. */
 static enum step submit_batch(struct connection *connection)
 {
     struct batch *batch = connection->batch;
-    buffer_reset(&batch->values, OUTPUT_LIMIT);
+    batch_begin_journey(batch, OUTPUT_LIMIT);
     batch->home = &connection->set->completions;
     batch->owner = connection;
     batch->descriptor = connection->descriptor;
@@ -270,6 +271,11 @@ static enum step read_input(struct connection *connection)
     return STEP_CLOSE;
 }
 
+static void spend_answers(struct connection_set *set, uint32_t count)
+{
+    set->answers_left = set->answers_left > count ? set->answers_left - count : 0;
+}
+
 static enum step decode_input(struct connection *connection)
 {
     if (connection->batch == NULL) {
@@ -279,7 +285,11 @@ static enum step decode_input(struct connection *connection)
     }
     switch (session_decode(&connection->session, &connection->input, connection->batch)) {
     case SESSION_HAS_BATCH:
-        return connection->batch->is_local ? STEP_NEXT : submit_batch(connection);
+        if (!connection->batch->is_local) {
+            return submit_batch(connection);
+        }
+        spend_answers(connection->set, connection->batch->count);
+        return STEP_NEXT;
     case SESSION_NEEDS_INPUT:
         connection->needs_input = true;
         return STEP_NEXT;
@@ -406,7 +416,7 @@ void connection_advance(struct connection *connection)
 {
     ring_remove(&connection->ready);
     enum step step = STEP_NEXT;
-    for (int steps = 0; step == STEP_NEXT && steps < STEPS_PER_TURN; steps++) {
+    for (int steps = 0; step == STEP_NEXT && steps < STEPS_PER_TURN && connection->set->answers_left > 0; steps++) {
         step = take_step(connection);
     }
     if (step == STEP_CLOSE) {

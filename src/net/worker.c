@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 128
+/* Messages that may be answered without the executor in one turn: about as long as the executor may take. */
+#define ANSWERS_PER_TURN 8192
 /* How often timeouts are looked at; also the longest that a worker's thread sleeps. */
 #define EXPIRE_INTERVAL_US 1000000u
 #define THREAD_SLEEP_MS 1000
@@ -45,6 +47,12 @@ static void read_clocks(struct worker *worker)
 {
     worker->set.now_us = clock_monotonic_us();
     worker->set.now_wall_ms = clock_wall_ms();
+    const struct worker_shared *shared = worker->set.shared;
+    if (worker->set.cache == NULL) {
+        return;
+    }
+    near_cache_set_clocks(worker->set.cache, worker->set.now_us, worker->set.now_wall_ms);
+    near_cache_set_size(worker->set.cache, (size_t)option_get(shared->options, cache_size) / shared->workers);
 }
 
 /* Opens the connections that peers have accepted for this worker. */
@@ -123,6 +131,7 @@ static void init_set(struct connection_set *set, struct worker_shared *shared, s
 {
     set->shared = shared;
     set->counters = counters;
+    set->cache = shared->versions != NULL ? near_cache_new(shared->versions, counters) : NULL;
     set->epoll = -1;
     pool_init(&set->pool);
     ring_init(&set->open);
@@ -150,6 +159,7 @@ static void close_worker(struct worker *worker)
     mailbox_deinit(&worker->set.completions);
     mailbox_deinit(&worker->set.watchers);
     pool_deinit(&worker->set.pool);
+    near_cache_free(&worker->set.cache);
     if (worker->set.epoll >= 0) {
         (void)close(worker->set.epoll);
     }
@@ -262,6 +272,7 @@ void worker_poll(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     bool has_ready = !ring_is_empty(&worker->set.ready);
+    worker->set.answers_left = ANSWERS_PER_TURN;
     int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, has_ready ? 0 : timeout_ms);
     read_clocks(worker);
     worker->set.turn_bytes = 0;

@@ -7,6 +7,7 @@
 #include "base/mailbox.h"
 #include "command/identity.h"
 #include "config/options.h"
+#include "item/version.h"
 #include "observe/clients.h"
 #include "observe/counters.h"
 #include "observe/watch.h"
@@ -21,6 +22,8 @@ struct worker_shared {
     struct watch_hub *watch;   /* whom connections that come and go are told; NULL: nobody */
     const struct doorkeeper *doorkeeper;
     struct mailbox *executor; /* where batches go to be executed */
+    const struct version_clock *versions; /* what near caches ask whether they still know; NULL: there are none */
+    size_t workers;            /* who share diglot.cache-size */
     atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
     atomic_uint threads;       /* started so far, for their names */
     size_t worker_count;       /* 0: one */

@@ -43,7 +43,12 @@
     COUNTER(AUTH_ERRORS, "auth_errors", false, "authentication attempts that failed")                                     \
     COUNTER(BYTES_READ, "bytes_read", false, "bytes received from memcached clients")                                     \
     COUNTER(BYTES_WRITTEN, "bytes_written", false, "bytes sent to memcached clients")                                     \
-    COUNTER(TOTAL_ITEMS, "total_items", false, "items stored through the memcached door")
+    COUNTER(TOTAL_ITEMS, "total_items", false, "items stored through the memcached door")                                 \
+    COUNTER(CACHE_HITS, "cache_hits", false, "reads that the near cache answered")                                        \
+    COUNTER(CACHE_MISSES, "cache_misses", false, "reads that it was asked for and could not answer")                      \
+    COUNTER(CACHE_EVICTIONS, "cache_evictions", false, "items that the near cache dropped for room")                      \
+    COUNTER(CACHE_ITEMS, "cache_items", true, "items in the near cache, in that of each worker")                          \
+    COUNTER(CACHE_BYTES, "cache_bytes", true, "bytes that they take there")
 
 enum counter_id {
 #define COUNTER(id, name, is_gauge, description) COUNTER_##id,

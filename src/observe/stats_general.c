@@ -212,6 +212,11 @@ static const struct line lines[] = {
     NUMBER("evicted_unfetched", nothing),
     NUMBER("evictions", evictions),
     NUMBER("reclaimed", reclaimed),
+    COUNTED(CACHE_HITS),
+    COUNTED(CACHE_MISSES),
+    COUNTED(CACHE_EVICTIONS),
+    COUNTED(CACHE_ITEMS),
+    COUNTED(CACHE_BYTES),
 };
 
 /* memcached's own lines, which it has where TLS is on. */

@@ -3,6 +3,7 @@
  * and opens the next batch. */
 #include "session/session.h"
 
+#include "session/answers.h"
 #include "session/login.h"
 #include "wire/ascii.h"
 #include "wire/binary.h"
@@ -199,6 +200,7 @@ enum session_verdict session_decode(struct session *session, struct buffer *inpu
     batch->identity = session->identity;
     if (batch->count > 0) {
         batch->is_local = is_all_local(batch);
+        if (!batch->is_local) answers_find(session, batch);
         return SESSION_HAS_BATCH;
     }
     return session->is_closing ? SESSION_CLOSES : SESSION_NEEDS_INPUT;
@@ -316,6 +318,7 @@ bool session_encode(struct session *session, struct batch *batch, struct buffer 
         if (message->request.op == REQUEST_WATCH) {
             start_watching(session, &message->result);
         }
+        answers_keep(session, batch, batch->encoded, values);
         encode_message(session, batch, values, output);
         batch->encoded++;
     }

@@ -9,6 +9,7 @@
 #define DIGLOT_SESSION_SESSION_H
 
 #include "base/buffer.h"
+#include "cache/near_cache.h"
 #include "command/batch.h"
 #include "command/identity.h"
 #include "config/options.h"
@@ -25,6 +26,7 @@ struct session {
     const struct dialect *dialect; /* NULL before the first byte */
     struct counters *counters; /* of the thread that turns this session */
     const struct doorkeeper *doorkeeper;
+    struct near_cache *cache; /* of that thread; NULL: none. Set by the connection */
     struct identity *identity; /* NULL: anonymous */
     enum result_status denial; /* as what a key of the text get under way was refused, RESULT_PENDING: none was … */
     uint8_t denial_size;       /* … and why */

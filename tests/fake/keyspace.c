@@ -145,6 +145,7 @@ static void tell(struct fake_keyspace *fake, int db, struct span name, const cha
         if (change == CHANGE_NEW) flag_ledger_note_new(fake->ledger, db, &key);
         if (change == CHANGE_OVERWRITE) flag_ledger_note_overwrite(fake->ledger, db, &key);
     }
+    if (fake->versions && change == CHANGE_NOTHING) version_note_change(fake->versions, key.hash);
     if (fake->versions && change >= CHANGE_OVERWRITE) version_advance(fake->versions, key.hash);
     if (fake->history && change >= CHANGE_OVERWRITE) history_forget(fake->history, key.hash);
 }

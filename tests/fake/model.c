@@ -174,11 +174,23 @@ static struct result get(struct model *model, struct place place)
     return world_execute(model->world, &request);
 }
 
+/* What the near cache would have answered is what the item has, even where a miss is allowed. */
+static void check_kept(const struct model *model, const struct model_item *item)
+{
+    const struct world *world = model->world;
+    if (!world->has_kept) return;
+    CHECK(is_string(model, item));
+    CHECK(span_equal(buffer_content(&world->kept), span_of(item->value, item->size)));
+    CHECK(world->kept_flags == item->flags);
+    CHECK(!item->is_stale && !item->is_won);
+}
+
 /* Reads an item as a client; true when it is there for clients, all of it as it must be. */
 static bool probe(struct model *model, struct place place)
 {
     struct model_item *item = item_at(model, place);
     struct result result = get(model, place);
+    check_kept(model, item);
     if (result.status == RESULT_HIT) {
         CHECK(is_string(model, item));
         CHECK(span_equal(world_value(model->world, &result), span_of(item->value, item->size)));

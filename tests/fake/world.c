@@ -1,5 +1,9 @@
 #include "fake/world.h"
 
+#include "base/check.h"
+
+#define CACHE_SIZE ((size_t)256 * 1024)
+
 void world_init(struct world *world)
 {
     *world = (struct world){0};
@@ -8,13 +12,20 @@ void world_init(struct world *world)
     counter_board_init(&world->board, 1);
     client_list_init(&world->clients);
     version_clock_init(&world->versions, (uint64_t)WORLD_BEGIN_MS * 1000000);
-    world->ledger = flag_ledger_new(&world->fake.keyspace, FAKE_DATABASES);
+    world->ledger = flag_ledger_new(&world->fake.keyspace, &world->versions, FAKE_DATABASES);
     world->fake.ledger = world->ledger;
     world->fake.versions = &world->versions;
     world->fake.history = &world->history;
     world->stats = (struct stats_sources){
         .board = &world->board, .clients = &world->clients, .options = &world->options, .started_ms = WORLD_BEGIN_MS};
     buffer_init(&world->values);
+    version_set_open(&world->versions, true);
+    buffer_init(&world->kept);
+    counter_board_init(&world->cache_board, 1);
+    for (int db = 0; db < FAKE_DATABASES; db++) {
+        world->caches[db] = near_cache_new(&world->versions, &world->cache_board.sets[0]);
+        near_cache_set_size(world->caches[db], CACHE_SIZE);
+    }
 
     command_context_init(&world->context);
     world->context.keyspace = &world->fake.keyspace;
@@ -30,6 +41,9 @@ void world_init(struct world *world)
 
 void world_deinit(struct world *world)
 {
+    for (int db = 0; db < FAKE_DATABASES; db++) near_cache_free(&world->caches[db]);
+    counter_board_deinit(&world->cache_board);
+    buffer_deinit(&world->kept);
     command_context_deinit(&world->context);
     buffer_deinit(&world->values);
     flag_ledger_free(&world->ledger);
@@ -56,6 +70,7 @@ void world_set_clock(struct world *world, int64_t now_ms)
 {
     world->fake.now_ms = now_ms;
     world->context.now_ms = now_ms;
+    for (int db = 0; db < FAKE_DATABASES; db++) near_cache_set_clocks(world->caches[db], (uint64_t)now_ms * 1000, now_ms);
 }
 
 void world_set_writable(struct world *world, bool is_writable)
@@ -63,10 +78,61 @@ void world_set_writable(struct world *world, bool is_writable)
     flag_ledger_set_role(world->ledger, true, is_writable);
 }
 
+/* What the cache knows of the request's key; NULL when it would not answer. */
+static const struct near_entry *find_kept(const struct world *world, const struct request *request, uint64_t hash)
+{
+    const struct near_cache *cache = world->caches[world->context.db];
+    struct near_entry *entry = near_cache_locate(cache, hash);
+    return entry && near_cache_answers(cache, entry, request->key, hash) ? entry : NULL;
+}
+
+static void note_kept(struct world *world, const struct near_entry *kept)
+{
+    buffer_reset(&world->kept, 64 * 1024);
+    buffer_append(&world->kept, near_entry_value(kept));
+    world->kept_flags = kept->flags;
+    world->kept_count++;
+}
+
+static void compare(struct world *world, const struct request *request, const struct near_entry *kept,
+                    const struct result *result, uint64_t hash)
+{
+    struct span name = command_full_key(&world->context, request->key);
+    bool is_there = fake_holds(&world->fake, world->context.db, name, near_entry_value(kept));
+    if (result->status == RESULT_NOT_FOUND && is_there) return; /* its flags are lost since */
+    bool has_value = !(request->extras && (request->extras->asks & (ASK_NO_VALUE | ASK_COMPARE)));
+    CHECK(result->status == RESULT_HIT);
+    CHECK(result->flags == kept->flags);
+    CHECK(version_current(&world->versions, hash) == kept->token);
+    CHECK(!has_value || span_equal(world_value(world, result), near_entry_value(kept)));
+    CHECK(!request->extras || !(request->extras->asks & ASK_META) || request->extras->told == 0 ||
+          request->extras->asks & ASK_HISTORY);
+}
+
+static struct result execute_read(struct world *world, const struct request *request)
+{
+    struct result result = {0};
+    uint64_t hash = hash_key(command_full_key(&world->context, request->key));
+    struct sighting sighting = {.hash = hash, .is_wanted = true};
+    const struct near_entry *kept = find_kept(world, request, hash);
+    world->has_kept = kept != NULL;
+    if (kept) note_kept(world, kept);
+    world->context.sighting = &sighting;
+    command_execute(&world->context, request, &result, &world->values);
+    world->context.sighting = NULL;
+    if (kept) compare(world, request, kept, &result, hash);
+    if (sighting.stamp == 0) return result;
+    const struct near_entry item = {
+        .stamp = sighting.stamp, .token = sighting.token, .expiry = sighting.expiry, .flags = result.flags};
+    near_cache_store(world->caches[world->context.db], request->key, hash, world_value(world, &result), &item);
+    return result;
+}
+
 struct result world_execute(struct world *world, const struct request *request)
 {
     struct result result = {0};
     buffer_reset(&world->values, 64 * 1024);
+    if (request->op == REQUEST_GET) return execute_read(world, request);
     command_execute(&world->context, request, &result, &world->values);
     return result;
 }

@@ -2,6 +2,7 @@
 #ifndef DIGLOT_TESTS_FAKE_WORLD_H
 #define DIGLOT_TESTS_FAKE_WORLD_H
 
+#include "cache/near_cache.h"
 #include "command/command.h"
 #include "fake/keyspace.h"
 #include "observe/stats.h"
@@ -20,6 +21,14 @@ struct world {
     struct stats_sources stats;
     struct command_context context;
     struct buffer values; /* of the latest request */
+    /* Keep what reads find, one for each database. What they would have answered to a read is compared with what executing it
+     * finds: a breach is a failed CHECK. An item whose flags are lost may still be kept with them. */
+    struct near_cache *caches[FAKE_DATABASES];
+    struct counter_board cache_board;
+    struct buffer kept; /* the value that was kept for the latest read … */
+    uint32_t kept_flags;
+    bool has_kept;      /* … if one was */
+    uint64_t kept_count; /* so that tests can see that they tested something */
 };
 
 void world_init(struct world *world);

@@ -196,6 +196,58 @@ static void test_choice_of_an_earlier_token(void **state)
     assert_int_not_equal(version_current(clock, 2), 0);
 }
 
+static void test_stamp_stands_until_a_change(void **state)
+{
+    struct version_clock *clock = *state;
+    version_set_open(clock, true);
+    uint64_t stamp = version_stamp(clock), token = version_current(clock, 1);
+    assert_true(version_stands(clock, 1, stamp));
+    version_note_change(clock, 2);
+    assert_true(version_stands(clock, 1, stamp));
+    version_note_change(clock, 1);
+    assert_false(version_stands(clock, 1, stamp));
+    assert_int_equal(version_current(clock, 1), token); /* the content stays */
+    stamp = version_stamp(clock);
+    assert_true(version_stands(clock, 1, stamp));
+    version_advance(clock, 1);
+    assert_false(version_stands(clock, 1, stamp));
+    stamp = version_stamp(clock);
+    version_advance_to(clock, 1, 77);
+    assert_false(version_stands(clock, 1, stamp));
+}
+
+static void test_stamps_end_together(void **state)
+{
+    struct version_clock *clock = *state;
+    version_set_open(clock, true);
+    uint64_t stamp = version_stamp(clock), token = version_current(clock, 1);
+    version_note_change_of_all(clock);
+    assert_false(version_stands(clock, 1, stamp));
+    assert_int_equal(version_current(clock, 1), token);
+    stamp = version_stamp(clock);
+    version_advance_all(clock);
+    assert_false(version_stands(clock, 1, stamp));
+    assert_true(version_stands(clock, 1, version_stamp(clock)));
+}
+
+static void test_no_stamp_stands_while_closed(void **state)
+{
+    struct version_clock *clock = *state;
+    assert_false(version_is_open(clock));
+    assert_false(version_stands(clock, 1, version_stamp(clock)));
+    version_set_open(clock, true);
+    uint64_t stamp = version_stamp(clock);
+    assert_true(version_stands(clock, 1, stamp));
+    version_set_open(clock, true);
+    assert_true(version_stands(clock, 1, stamp));
+    version_set_open(clock, false);
+    version_advance_all(clock);
+    assert_false(version_stands(clock, 1, version_stamp(clock)));
+    version_set_open(clock, true);
+    assert_false(version_stands(clock, 1, stamp));
+    assert_true(version_stands(clock, 1, version_stamp(clock)));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -206,6 +258,7 @@ int main(void)
         TEST(test_displaced_choice),            TEST(test_clock_leaps_over_a_chosen_token),
         TEST(test_clocks_leap_apart),           TEST(test_catching_up_with_other_servers),
         TEST(test_far_choices),                 TEST(test_choice_of_an_earlier_token),
+        TEST(test_stamp_stands_until_a_change), TEST(test_stamps_end_together), TEST(test_no_stamp_stands_while_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

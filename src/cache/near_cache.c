@@ -1,0 +1,334 @@
+#include "cache/near_cache.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+#define BUCKET_SLOTS 8
+#define CACHE_LINE 64
+/* An index of one slot for so many bytes: entries are seldom smaller. */
+#define BYTES_PER_SLOT 128
+/* Entries begin at multiples of this, and the index counts in it. */
+#define LOG_UNIT 8
+#define SIZE_LEAST ((size_t)64 * 1024)
+#define SIZE_MOST ((size_t)UINT32_MAX * LOG_UNIT)
+/* The keys asked for lately, as bits; forgotten when so many have been noted that chance alone would let in too many. */
+#define SEEN_BITS (1u << 17)
+#define SEEN_MOST (SEEN_BITS / 8)
+/* How much of an entry is fetched ahead. */
+#define FETCHED_MAX 256
+
+/* One cache line. A tag is a part of the hash, never 0; 0: the slot is free. */
+struct bucket {
+    uint32_t tags[BUCKET_SLOTS];
+    uint32_t places[BUCKET_SLOTS]; /* in the log, in units */
+};
+
+/* The entries in use lie from `tail` on, oldest first: up to `head`, or, where that has come around, up to `lap_end` and
+ * then from the beginning up to `head`. */
+struct entry_log {
+    char *bytes;
+    size_t capacity;
+    size_t head;
+    size_t tail;
+    size_t lap_end;
+    bool has_come_around;
+};
+
+struct near_cache {
+    const struct version_clock *versions;
+    struct counters *counters;
+    uint32_t mono_ms;
+    int64_t now_ms;
+    size_t size; /* as it was asked for */
+    char *memory;
+    struct bucket *buckets; /* NULL: nothing is kept */
+    size_t bucket_mask;
+    struct entry_log log;
+    unsigned seen_count;
+    uint64_t seen[SEEN_BITS / 64];
+};
+
+struct near_cache *near_cache_new(const struct version_clock *versions, struct counters *counters)
+{
+    struct near_cache *cache = check_calloc(1, sizeof *cache);
+    cache->versions = versions;
+    cache->counters = counters;
+    return cache;
+}
+
+/* ---- Counting ---- */
+
+static void count_entry(struct near_cache *cache, size_t size)
+{
+    counter_add(cache->counters, COUNTER_CACHE_ITEMS, 1);
+    counter_add(cache->counters, COUNTER_CACHE_BYTES, size);
+}
+
+static void discount_entry(struct near_cache *cache, size_t size)
+{
+    counter_add(cache->counters, COUNTER_CACHE_ITEMS, (uint64_t)-1);
+    counter_add(cache->counters, COUNTER_CACHE_BYTES, (uint64_t)0 - size);
+}
+
+/* ---- The log ---- */
+
+static size_t entry_size(size_t key_size, size_t value_size)
+{
+    size_t size = offsetof(struct near_entry, bytes) + key_size + value_size;
+    return (size + LOG_UNIT - 1) / LOG_UNIT * LOG_UNIT;
+}
+
+static size_t size_of_entry(const struct near_entry *entry)
+{
+    return entry_size(entry->key_size, entry->value_size);
+}
+
+static struct near_entry *entry_at(const struct near_cache *cache, uint32_t place)
+{
+    return (struct near_entry *)(cache->log.bytes + (size_t)place * LOG_UNIT);
+}
+
+static uint32_t place_of(const struct near_cache *cache, const struct near_entry *entry)
+{
+    return (uint32_t)((size_t)((const char *)entry - cache->log.bytes) / LOG_UNIT);
+}
+
+/* ---- The index ---- */
+
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32) | 1;
+}
+
+static struct bucket *bucket_of(const struct near_cache *cache, uint64_t hash)
+{
+    return &cache->buckets[hash & cache->bucket_mask];
+}
+
+/* The slot with this tag; BUCKET_SLOTS where there is none. */
+static size_t find_slot(const struct bucket *bucket, uint32_t tag)
+{
+    size_t slot = 0;
+    while (slot < BUCKET_SLOTS && bucket->tags[slot] != tag) slot++;
+    return slot;
+}
+
+static void drop_slot(struct near_cache *cache, struct bucket *bucket, size_t slot)
+{
+    discount_entry(cache, size_of_entry(entry_at(cache, bucket->places[slot])));
+    bucket->tags[slot] = 0;
+}
+
+/* The oldest entry of the log gives way, if it has not been replaced already. */
+static void evict_oldest(struct near_cache *cache)
+{
+    struct entry_log *log = &cache->log;
+    struct near_entry *entry = (struct near_entry *)(log->bytes + log->tail);
+    struct bucket *bucket = bucket_of(cache, entry->hash);
+    size_t slot = find_slot(bucket, tag_of(entry->hash));
+    if (slot < BUCKET_SLOTS && bucket->places[slot] == place_of(cache, entry)) {
+        drop_slot(cache, bucket, slot);
+        counter_add(cache->counters, COUNTER_CACHE_EVICTIONS, 1);
+    }
+    log->tail += size_of_entry(entry);
+    if (!log->has_come_around || log->tail < log->lap_end) return;
+    log->tail = 0;
+    log->has_come_around = false;
+}
+
+/* Room for an entry, which is far smaller than the log. */
+static struct near_entry *allocate(struct near_cache *cache, size_t size)
+{
+    struct entry_log *log = &cache->log;
+    while (log->head + size > (log->has_come_around ? log->tail : log->capacity)) {
+        if (log->has_come_around) {
+            evict_oldest(cache);
+            continue;
+        }
+        log->lap_end = log->head;
+        log->head = 0;
+        log->has_come_around = true;
+    }
+    struct near_entry *entry = (struct near_entry *)(log->bytes + log->head);
+    log->head += size;
+    return entry;
+}
+
+/* How long ago the place was written, in units. */
+static size_t age_of(const struct near_cache *cache, uint32_t place)
+{
+    size_t head = cache->log.head / LOG_UNIT;
+    return place < head ? head - place : head + cache->log.capacity / LOG_UNIT - place;
+}
+
+/* A free slot; where there is none, the oldest one's entry gives way. */
+static size_t claim_slot(struct near_cache *cache, struct bucket *bucket)
+{
+    size_t slot = find_slot(bucket, 0);
+    if (slot < BUCKET_SLOTS) return slot;
+    slot = 0;
+    for (size_t i = 1; i < BUCKET_SLOTS; i++)
+        if (age_of(cache, bucket->places[i]) > age_of(cache, bucket->places[slot])) slot = i;
+    drop_slot(cache, bucket, slot);
+    counter_add(cache->counters, COUNTER_CACHE_EVICTIONS, 1);
+    return slot;
+}
+
+/* ---- Its size ---- */
+
+static void release(struct near_cache *cache)
+{
+    size_t slots = cache->buckets ? (cache->bucket_mask + 1) * BUCKET_SLOTS : 0;
+    for (size_t i = 0; i < slots; i++) {
+        struct bucket *bucket = &cache->buckets[i / BUCKET_SLOTS];
+        if (bucket->tags[i % BUCKET_SLOTS]) drop_slot(cache, bucket, i % BUCKET_SLOTS);
+    }
+    free(cache->memory);
+    cache->memory = NULL;
+    cache->buckets = NULL;
+    cache->log = (struct entry_log){0};
+}
+
+/* Powers of two make the bucket of a hash a matter of a mask. */
+static size_t count_buckets(size_t size)
+{
+    size_t buckets = 1;
+    while (buckets * 2 * BUCKET_SLOTS * BYTES_PER_SLOT <= size) buckets *= 2;
+    return buckets;
+}
+
+/* In one piece, whose pages the system gives as they are used: first the index, then the log. */
+static void reserve(struct near_cache *cache, size_t size)
+{
+    size_t buckets = count_buckets(size), index_size = buckets * sizeof(struct bucket);
+    cache->memory = calloc(1, size);
+    if (!cache->memory) return;
+    size_t skipped = (CACHE_LINE - (uintptr_t)cache->memory % CACHE_LINE) % CACHE_LINE;
+    cache->buckets = (struct bucket *)(cache->memory + skipped);
+    cache->bucket_mask = buckets - 1;
+    cache->log.bytes = cache->memory + skipped + index_size;
+    cache->log.capacity = (size - skipped - index_size) / LOG_UNIT * LOG_UNIT;
+}
+
+void near_cache_set_size(struct near_cache *cache, size_t size)
+{
+    if (size == cache->size) return;
+    release(cache);
+    cache->size = size;
+    if (size >= SIZE_LEAST) reserve(cache, size < SIZE_MOST ? size : SIZE_MOST);
+}
+
+void near_cache_free(struct near_cache **cache)
+{
+    if (!*cache) return;
+    release(*cache);
+    free(*cache);
+    *cache = NULL;
+}
+
+/* ---- Reading ---- */
+
+void near_cache_set_clocks(struct near_cache *cache, uint64_t now_us, int64_t now_ms)
+{
+    cache->mono_ms = (uint32_t)(now_us / 1000);
+    cache->now_ms = now_ms;
+}
+
+int64_t near_cache_now_ms(const struct near_cache *cache)
+{
+    return cache->now_ms;
+}
+
+bool near_cache_is_open(const struct near_cache *cache)
+{
+    return cache && cache->buckets && version_is_open(cache->versions);
+}
+
+void near_cache_prefetch(const struct near_cache *cache, uint64_t hash)
+{
+    __builtin_prefetch(bucket_of(cache, hash));
+}
+
+struct near_entry *near_cache_locate(const struct near_cache *cache, uint64_t hash)
+{
+    const struct bucket *bucket = bucket_of(cache, hash);
+    size_t slot = find_slot(bucket, tag_of(hash));
+    if (slot == BUCKET_SLOTS) return NULL;
+    struct near_entry *entry = entry_at(cache, bucket->places[slot]);
+    version_prefetch_change(cache->versions, hash);
+    for (size_t offset = 0; offset < FETCHED_MAX; offset += CACHE_LINE) __builtin_prefetch((const char *)entry + offset);
+    return entry;
+}
+
+static bool has_key(const struct near_entry *entry, struct span key, uint64_t hash)
+{
+    return entry->hash == hash && span_equal(span_of(entry->bytes, entry->key_size), key);
+}
+
+static bool is_alive(const struct near_cache *cache, const struct near_entry *entry)
+{
+    if (cache->mono_ms - entry->filled_ms >= NEAR_LIFE_MS) return false;
+    return entry->expiry < 0 || entry->expiry > cache->now_ms + NEAR_EXPIRY_MARGIN_MS;
+}
+
+bool near_cache_answers(const struct near_cache *cache, struct near_entry *entry, struct span key, uint64_t hash)
+{
+    if (!has_key(entry, key, hash) || !is_alive(cache, entry)) return false;
+    if (!version_stands(cache->versions, hash, entry->stamp)) return false;
+    entry->was_hit = true;
+    return true;
+}
+
+/* ---- Storing ---- */
+
+bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, uint64_t hash)
+{
+    if (entry && entry->hash == hash && entry->was_hit) return true;
+    uint64_t bit = (hash >> 20) % SEEN_BITS;
+    uint64_t *bits = &cache->seen[bit / 64];
+    if (*bits >> bit % 64 & 1) return true;
+    if (++cache->seen_count > SEEN_MOST) {
+        memset(cache->seen, 0, sizeof cache->seen);
+        cache->seen_count = 0;
+    }
+    *bits |= UINT64_C(1) << bit % 64;
+    return false;
+}
+
+static void fill(const struct near_cache *cache, struct near_entry *entry, struct span key, struct span value,
+                 const struct near_entry *item)
+{
+    *entry = *item;
+    entry->filled_ms = cache->mono_ms;
+    entry->value_size = (uint32_t)value.size;
+    entry->key_size = (uint8_t)key.size;
+    entry->was_hit = false;
+    memcpy(entry->bytes, key.data, key.size);
+    if (value.size > 0) memcpy(entry->bytes + key.size, value.data, value.size);
+}
+
+void near_cache_store(struct near_cache *cache, struct span key, uint64_t hash, struct span value,
+                      const struct near_entry *item)
+{
+    if (!cache->buckets || value.size > NEAR_VALUE_MAX || key.size > UINT8_MAX) return;
+    struct near_entry head = *item;
+    head.hash = hash;
+    size_t size = entry_size(key.size, value.size);
+    struct bucket *bucket = bucket_of(cache, hash);
+    size_t slot = find_slot(bucket, tag_of(hash));
+    if (slot < BUCKET_SLOTS) {
+        struct near_entry *present = entry_at(cache, bucket->places[slot]);
+        if (size_of_entry(present) == size) {
+            fill(cache, present, key, value, &head);
+            return;
+        }
+        drop_slot(cache, bucket, slot);
+    }
+    struct near_entry *entry = allocate(cache, size); /* first: it may free a slot of the bucket */
+    fill(cache, entry, key, value, &head);
+    slot = claim_slot(cache, bucket);
+    bucket->tags[slot] = tag_of(hash);
+    bucket->places[slot] = place_of(cache, entry);
+    count_entry(cache, size);
+}

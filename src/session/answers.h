@@ -1,0 +1,15 @@
+/* What a session does with the near cache: answers reads from it, and keeps what the executed ones have found. Nobody but
+ * session.c includes this. */
+#ifndef DIGLOT_SESSION_ANSWERS_H
+#define DIGLOT_SESSION_ANSWERS_H
+
+#include "session/session.h"
+
+/* Answers the reads of a decoded batch that the cache has an answer for, and notes which of the others are worth being kept.
+ * When nothing is left to be executed, the batch is local from here on. */
+void answers_find(struct session *session, struct batch *batch);
+
+/* A message has been executed: keeps what it found, if that is wanted. */
+void answers_keep(struct session *session, struct batch *batch, uint32_t index, struct span values);
+
+#endif
