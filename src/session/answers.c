@@ -67,7 +67,7 @@ static void answer(const struct session *session, struct batch *batch, uint32_t 
 }
 
 /* The two passes that only fetch. Returns how many reads there are. */
-static uint32_t locate(const struct session *session, struct batch *batch, struct near_entry *entries[BATCH_CAPACITY])
+static uint32_t fetch(const struct session *session, struct batch *batch)
 {
     uint32_t reads = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -81,15 +81,16 @@ static uint32_t locate(const struct session *session, struct batch *batch, struc
     }
     for (uint32_t i = 0; i < batch->count && reads > 0; i++) {
         uint64_t hash = batch->sightings[i].hash;
-        entries[i] = hash != 0 ? near_cache_locate(session->cache, hash) : NULL;
+        if (hash != 0) (void)near_cache_locate(session->cache, hash);
     }
     return reads;
 }
 
-static bool look_up(const struct session *session, struct batch *batch, uint32_t index, struct near_entry *entry)
+static bool look_up(const struct session *session, struct batch *batch, uint32_t index)
 {
     struct span key = batch->messages[index].request.key;
     struct sighting *sighting = &batch->sightings[index];
+    struct near_entry *entry = near_cache_locate(session->cache, sighting->hash);
     if (entry != NULL && near_cache_answers(session->cache, entry, key, sighting->hash)) {
         sighting->stamp = entry->stamp;
         answer(session, batch, index, entry);
@@ -115,14 +116,13 @@ static void settle(struct session *session, struct batch *batch, uint32_t reads,
 
 void answers_find(struct session *session, struct batch *batch)
 {
-    struct near_entry *entries[BATCH_CAPACITY];
     if (!may_answer(session)) return;
-    uint32_t reads = locate(session, batch, entries);
+    uint32_t reads = fetch(session, batch);
     if (reads == 0) return;
     uint32_t answered = 0, open = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         if (request_is_local(batch->messages[i].request.op)) continue;
-        if (batch->sightings[i].hash != 0 && look_up(session, batch, i, entries[i]))
+        if (batch->sightings[i].hash != 0 && look_up(session, batch, i))
             answered++;
         else
             open++;
