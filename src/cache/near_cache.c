@@ -276,15 +276,23 @@ bool near_cache_answers(const struct near_cache *cache, struct near_entry *entry
 {
     if (!has_key(entry, key, hash) || !is_alive(cache, entry)) return false;
     if (!version_stands(cache->versions, hash, entry->stamp)) return false;
-    entry->was_hit = true;
+    entry->hits++;
     return true;
 }
 
 /* ---- Storing ---- */
 
+uint32_t near_cache_take_hits(struct near_entry *entry, uint64_t hash)
+{
+    if (!entry || entry->hash != hash) return 0;
+    uint32_t hits = entry->hits;
+    entry->hits = 0;
+    return hits;
+}
+
 bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, uint64_t hash)
 {
-    if (entry && entry->hash == hash && entry->was_hit) return true;
+    if (entry && entry->hash == hash && entry->hits > 0) return true;
     uint64_t bit = (hash >> 20) % SEEN_BITS;
     uint64_t *bits = &cache->seen[bit / 64];
     if (*bits >> bit % 64 & 1) return true;
@@ -301,9 +309,9 @@ static void fill(const struct near_cache *cache, struct near_entry *entry, struc
 {
     *entry = *item;
     entry->filled_ms = cache->mono_ms;
-    entry->value_size = (uint32_t)value.size;
+    entry->value_size = (uint16_t)value.size;
     entry->key_size = (uint8_t)key.size;
-    entry->was_hit = false;
+    entry->hits = 0;
     memcpy(entry->bytes, key.data, key.size);
     if (value.size > 0) memcpy(entry->bytes + key.size, value.data, value.size);
 }

@@ -30,9 +30,9 @@ struct near_entry {
     int64_t expiry;     /* ms since the epoch, or EXPIRY_NEVER */
     uint32_t filled_ms; /* monotonic */
     uint32_t flags;
-    uint32_t value_size;
+    uint32_t hits; /* since it was filled */
+    uint16_t value_size;
     uint8_t key_size;
-    bool was_hit;
     char bytes[];
 };
 
@@ -64,6 +64,9 @@ void near_cache_prefetch(const struct near_cache *cache, uint64_t hash);
 struct near_entry *near_cache_locate(const struct near_cache *cache, uint64_t hash);
 /* Third: whether it is the key's entry, and still answers. */
 bool near_cache_answers(const struct near_cache *cache, struct near_entry *entry, struct span key, uint64_t hash);
+
+/* How often the key's entry has answered since the engine was last asked; tells it once. `entry` is what was located. */
+uint32_t near_cache_take_hits(struct near_entry *entry, uint64_t hash);
 
 /* Whether an item that it did not answer for is worth being stored; `entry` is what was located. Remembers the key. */
 bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, uint64_t hash);

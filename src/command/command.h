@@ -32,6 +32,7 @@ struct found_item {
 /* What who asks knows of a read beforehand, and what the read leaves for those who keep items (cache/near_cache.h). */
 struct sighting {
     uint64_t hash;   /* of the engine's key; 0: not known, or no read */
+    uint32_t uses;   /* of the item since the engine was last asked for it: answers of the near cache */
     bool is_wanted;  /* whether it is to be kept; then, where an item without marks was found: */
     uint64_t stamp;  /* of the moment (item/version.h); 0: there is nothing to keep */
     uint64_t token;

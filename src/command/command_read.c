@@ -30,6 +30,7 @@ static void leave_sighting(struct command_context *context, const struct item *i
 {
     bool is_noticed = request->op == REQUEST_GET && !request_asks(request, ASK_NO_BUMP);
     struct sighting *sighting = context->sighting;
+    if (sighting && sighting->uses > 0) context->keyspace->api->use(context->keyspace, sighting->uses);
     if (!sighting || !sighting->is_wanted || !is_noticed || item->flags.marks != 0) return;
     sighting->stamp = version_stamp(context->versions);
     sighting->token = item_token(context, item);

@@ -45,6 +45,8 @@ struct keyspace_api {
     size_t (*size)(struct keyspace *keyspace);
     /* Seconds since the open key was used, before it was opened if that went unnoticed; -1: the engine does not know. */
     int64_t (*idle)(struct keyspace *keyspace);
+    /* The open key was used so many times more than the engine has seen; for its LFU. */
+    void (*use)(struct keyspace *keyspace, uint32_t times);
     /* Expiry of the open key, ms since the epoch, or KEYSPACE_NO_EXPIRY. */
     int64_t (*expiry)(struct keyspace *keyspace);
     /* Makes the open key a string of these bytes that expires at `expiry`, whatever it was. `value` must not point into

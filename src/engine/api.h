@@ -186,6 +186,8 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(int, GetLRU, (RedisModuleKey *, long long *))                                                                \
     /* How often the key was used, as LFU counts: 0 to 255. An error under other policies. */                             \
     FUNCTION(int, SetLFU, (RedisModuleKey *, long long))                                                                  \
+    /* The same; -1 under other policies. */                                                                              \
+    FUNCTION(int, GetLFU, (RedisModuleKey *, long long *))                                                                \
     FUNCTION(int, StringTruncate, (RedisModuleKey *, size_t))                                                             \
     /* Delete and add: clears the expiry; replaces any type. */                                                           \
     FUNCTION(int, StringSet, (RedisModuleKey *, RedisModuleString *))                                                     \

@@ -291,6 +291,7 @@ static void on_config(RedisModuleCtx *ctx, struct api_event event, uint64_t sube
     const struct api_config_info *info = data;
     bool is_tls = false;
     for (uint32_t i = 0; i < info->count; i++) is_tls |= is_tls_option(info->names[i]);
+    if (engine) engine->keyspace.frequency.is_known = false;
     if (engine) access_note_change(&engine->access); /* the default user's password, maybe */
     char sentence[TLS_ERROR_SIZE];
     if (engine && is_tls && !engine->reload_tls(engine->owner, sentence)) api.Log(ctx, "warning", "%s", sentence);

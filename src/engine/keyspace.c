@@ -90,6 +90,12 @@ static int64_t idle_of_key(struct keyspace *keyspace)
     return idle_ms / 1000;
 }
 
+static void use_key(struct keyspace *keyspace, uint32_t times)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    frequency_add(&ks->frequency, ks->ctx, ks->key, times);
+}
+
 static int64_t expiry_of_key(struct keyspace *keyspace)
 {
     return api.GetAbsExpire(of(keyspace)->key);
@@ -326,6 +332,7 @@ static const struct keyspace_api engine_keyspace_api = {
     .value = value_of_key,
     .size = size_of_key,
     .idle = idle_of_key,
+    .use = use_key,
     .expiry = expiry_of_key,
     .store = store_value,
     .patch = patch_value,

@@ -4,6 +4,7 @@
 
 #include "command/keyspace.h"
 #include "engine/api.h"
+#include "engine/frequency.h"
 #include "engine/audience.h"
 #include "engine/read_ahead.h"
 
@@ -18,6 +19,7 @@ struct engine_keyspace {
     struct read_ahead ahead;  /* open beside it */
     struct audience audience; /* of what is changed */
     RedisModuleScanCursor *cursor;
+    struct frequency frequency;
     bool is_changing; /* the events that come now are of our own doing */
     bool has_met_modules; /* is_alone is known; false again when modules come or go */
     bool is_alone;        /* no other module may listen to events */

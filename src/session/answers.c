@@ -97,6 +97,7 @@ static bool look_up(const struct session *session, struct batch *batch, uint32_t
         return true;
     }
     sighting->is_wanted = near_cache_wants(session->cache, entry, sighting->hash);
+    sighting->uses = near_cache_take_hits(entry, sighting->hash);
     return false;
 }
 

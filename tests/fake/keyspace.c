@@ -237,6 +237,13 @@ static size_t size_of_key(struct keyspace *keyspace)
     return buffer_size(&fake->open_key->value);
 }
 
+static void use_key(struct keyspace *keyspace, uint32_t times)
+{
+    struct fake_keyspace *fake = (struct fake_keyspace *)keyspace;
+    CHECK(fake->is_open && fake->open_key);
+    fake->open_key->uses += times;
+}
+
 static int64_t idle_of_key(struct keyspace *keyspace)
 {
     struct fake_keyspace *fake = of(keyspace);
@@ -417,6 +424,7 @@ static const struct keyspace_api fake_keyspace_api = {
     .value = value_of_key,
     .size = size_of_key,
     .idle = idle_of_key,
+    .use = use_key,
     .expiry = expiry_of_key,
     .store = store_value,
     .patch = patch_value,

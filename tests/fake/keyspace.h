@@ -21,6 +21,7 @@ struct fake_key {
     enum keyspace_kind kind;
     int64_t expiry;
     int64_t last_use_ms; /* by a client whom it noticed */
+    uint64_t uses;       /* that it was told of beside those */
     struct buffer name;
     struct buffer value;
 };

@@ -324,6 +324,18 @@ static void test_closed_cache_answers_nothing(void **state)
     expect_executed(talk, "get k\r\n", "VALUE k 7 1\r\n1\r\nEND\r\n");
 }
 
+/* The engine's LFU is told of them when it is next asked. */
+static void test_answers_are_uses_of_the_key(void **state)
+{
+    struct talk *talk = *state;
+    warm_up(talk);
+    for (int i = 0; i < 9; i++) expect_answered(talk, "get k\r\n", "VALUE k 7 1\r\n1\r\nEND\r\n");
+    assert_int_equal(fake_find(&talk->world.fake, 0, SPAN("k"))->uses, 0);
+    near_cache_set_clocks(talk->cache, 1000000 + NEAR_LIFE_MS * 1000, WORLD_BEGIN_MS);
+    expect_executed(talk, "get k k\r\n", "VALUE k 7 1\r\n1\r\nVALUE k 7 1\r\n1\r\nEND\r\n");
+    assert_int_equal(fake_find(&talk->world.fake, 0, SPAN("k"))->uses, 10);
+}
+
 static void test_watched_reads_are_executed(void **state)
 {
     struct talk *talk = *state;
@@ -397,6 +409,7 @@ int main(void)
         TEST(test_reads_that_ask_more_are_executed),
         TEST(test_who_may_not_read_all_is_not_answered),
         TEST(test_closed_cache_answers_nothing),
+        TEST(test_answers_are_uses_of_the_key),
         TEST(test_watched_reads_are_executed),
         TEST(test_reads_are_counted_once),
         TEST(test_batch_in_several_journeys),
