@@ -73,12 +73,13 @@ def test_changes_over_resp_are_seen_at_once(start_engine, change, expected):
     server = start_engine(io_threads=2, config={"enable-debug-command": "yes"})
     redis = server.resp()
     with server.connect() as client:
-        for _ in range(3):
-            client.set("k", b"value", flags=7)
+        for flags in (7, 0, 0):  # with flags, the ledger changes as well
+            client.set("k", b"value", flags=flags)
             client.set("j", b"other")
             warm(client, "k", "j")
             change(redis)
-            assert client.get("k") == expected
+            now = client.get("k")
+            assert now == ((expected[0], flags) if expected and expected[1] == 7 else expected)
             redis.flushall()
 
 
@@ -152,6 +153,14 @@ def test_expiry_is_kept(client, redis):
     warm(client, "k")
     wait_until(lambda: redis.get("k") is None, "the item to expire")
     assert client.get("k") is None
+
+
+def test_new_expiry_is_told(client, redis):
+    for change, told in ((lambda: redis.expire("k", 1000), b"HD t1000"), (lambda: redis.persist("k"), b"HD t-1"),
+                         (lambda: redis.getex("k", ex=2000), b"HD t2000"), (lambda: client.ask(b"touch k 3000"), b"HD t3000")):
+        warm(client, "k")
+        change()
+        assert client.ask(b"mg k t") == told
 
 
 def test_evicted_items_are_gone(start_engine):
