@@ -30,9 +30,6 @@ struct connection_set {
     struct ring orphaned; /* closed, their batch is still away */
     struct ring dead;     /* closed, freed at the end of the turn: events in hand may still point to them */
     size_t stalled_count; /* how many wait for their client to read */
-    /* How many messages may still be answered without the executor before the turn ends: who else waits for this thread is
-     * not to wait longer for these than for what the executor does, which is bounded, too. */
-    uint32_t answers_left;
     size_t turn_bytes;    /* read and written in this turn */
     struct ring holders;  /* those that hold memory while they wait for their client, the longest first (net/memory.h) */
     size_t held;          /* bytes that all connections hold */

@@ -14,8 +14,6 @@
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 128
-/* Messages that may be answered without the executor in one turn: about as long as the executor may take. */
-#define ANSWERS_PER_TURN 8192
 /* How often timeouts are looked at; also the longest that a worker's thread sleeps. */
 #define EXPIRE_INTERVAL_US 1000000u
 #define THREAD_SLEEP_MS 1000
@@ -272,7 +270,6 @@ void worker_poll(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     bool has_ready = !ring_is_empty(&worker->set.ready);
-    worker->set.answers_left = ANSWERS_PER_TURN;
     int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, has_ready ? 0 : timeout_ms);
     read_clocks(worker);
     worker->set.turn_bytes = 0;
