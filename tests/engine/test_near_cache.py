@@ -194,6 +194,18 @@ def test_details_count_every_read(client):
     assert client.read_line() == b"END"
 
 
+def test_reads_wait_in_a_pause_of_all(server, client, redis):
+    warm(client, "k")
+    redis.execute_command("CLIENT", "PAUSE", 100000, "ALL")
+    client.send(b"get k\r\nversion\r\n")
+    with server.connect() as other:
+        assert other.ask(b"version").startswith(b"VERSION")
+        assert int(other.stats()["cache_hits"]) >= 1
+    assert not client.has_input()
+    redis.execute_command("CLIENT", "UNPAUSE")
+    assert client.read_line() == b"VALUE k 7 5"
+
+
 def test_size_is_live(server, client, redis):
     warm(client, "k")
     assert int(client.stats()["cache_items"]) >= 1
