@@ -162,12 +162,13 @@ static bool has_clients(RedisModuleCtx *ctx)
 
 /* ---- Server events ---- */
 
-/* Whether reads may be answered without the executor: not where the gate may refuse them, nor while each is counted. */
+/* Whether reads may be answered without the executor: not where the gate, or the cluster that may have moved their slot, can
+ * refuse them, nor while each is counted. */
 static bool reads_are_free(struct engine *engine, RedisModuleCtx *ctx)
 {
     const struct command_context *command = &engine->command;
     if (engine->is_loading || !engine->hears_keys || command->detail->is_on || command->usage->is_on) return false;
-    if (pauses_hold_reads(&engine->executor.gate.pauses)) return false;
+    if (engine->cluster.is_enabled || pauses_hold_reads(&engine->executor.gate.pauses)) return false;
     return engine->is_primary || !(api.GetContextFlags(ctx) & API_CONTEXT_STALE);
 }
 
