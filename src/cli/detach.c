@@ -116,6 +116,30 @@ static void check_replicas(struct detach *detach, const struct facts *facts)
     }
 }
 
+/* An engine without the module does not know its commands, and does not start with rules that name them. */
+static bool check_rules(struct detach *detach)
+{
+    redisReply *users = RESP_ASK(detach->resp, SPAN("ACL"), SPAN("LIST"));
+    bool is_named = false;
+    for (size_t i = 0; users && users->type == REDIS_REPLY_ARRAY && i < users->elements; i++) {
+        is_named |= users->element[i]->str && strstr(users->element[i]->str, "diglot.");
+    }
+    (void)snprintf(add_check(detach, !is_named)->text, CHECK_TEXT, "%s",
+                   is_named ? "users' rules name commands of the module (ACL LIST): without it the engine does not start with them"
+                            : "no user's rules name commands of the module");
+    freeReplyObject(users);
+    return users != NULL;
+}
+
+static void check_persistence(struct detach *detach, const struct facts *facts)
+{
+    const char *append = facts_text(facts, "info.aof_enabled"), *save = facts_text(facts, "save");
+    if (append && strcmp(append, "0") == 0 && save && save[0] == '\0') {
+        (void)snprintf(add_check(detach, true)->text, CHECK_TEXT,
+                       "careful: the engine neither saves nor appends, so a restart forgets all data (--unload needs none)");
+    }
+}
+
 static void keep_config_file(struct detach *detach, const struct facts *facts)
 {
     const char *file = facts_text(facts, "info.config_file");
@@ -137,6 +161,8 @@ static bool check_all(struct detach *detach)
         check_clients(detach, &facts);
         check_requests(detach, &facts, &before);
         check_upstream(detach, &facts);
+        check_persistence(detach, &facts);
+        is_told = is_told && check_rules(detach);
     }
     check_replicas(detach, &before);
     keep_config_file(detach, &before);

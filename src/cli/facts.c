@@ -144,9 +144,10 @@ bool facts_gather(struct facts *facts, struct resp *resp)
     RESP_QUEUE(resp, SPAN("DIGLOT.STATS"), SPAN("upstream"));
     RESP_QUEUE(resp, SPAN("CONFIG"), SPAN("GET"), SPAN("diglot.*"));
     RESP_QUEUE(resp, SPAN("CONFIG"), SPAN("GET"), SPAN("maxmemory-policy"));
+    RESP_QUEUE(resp, SPAN("CONFIG"), SPAN("GET"), SPAN("save"));
     RESP_QUEUE(resp, SPAN("INFO"));
     bool is_done = true;
-    for (int i = 0; is_done && i < 4; i++) {
+    for (int i = 0; is_done && i < 5; i++) {
         is_done = take(facts, resp);
     }
     facts->taken_us = clock_monotonic_us();

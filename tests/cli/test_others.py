@@ -177,6 +177,14 @@ def test_detach_looks_whether_the_module_can_go(start_engine):
     assert engine.resp().execute_command("DIGLOT.GET", "key")[1] == 5
 
 
+def test_detach_sees_rules_that_would_keep_the_engine_from_starting(start_engine):
+    engine = start_engine()
+    engine.resp().execute_command("ACL", "SETUSER", "reader", "+diglot.get")
+    done = on(engine, "detach", "--seconds", 0, "--yes")
+    assert done.status == 1 and "NO  users' rules name commands of the module" in done.out
+    assert "careful: the engine neither saves nor appends" in done.out
+
+
 def test_detach_removes_what_the_module_leaves(start_engine):
     engine = start_engine()
     with engine.connect() as connection:
