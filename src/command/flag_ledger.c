@@ -336,9 +336,9 @@ void ledger_apply_note(struct flag_ledger *ledger, const struct note *note)
     case NOTE_COPY: carry_flags(ledger, note); break;
     case NOTE_UNKNOWN: ledger_write_record(ledger, note->item, 0, LEDGER_LOST); break;
     case NOTE_POISON: poison_ledger(ledger, note->item.db, note->item.slot); break;
-    case NOTE_NOTHING: break;
+    case NOTE_NOTHING:
     case NOTE_CAME:
-    case NOTE_LEDGER_CAME: break; /* there is no cluster that they can have come from */
+    case NOTE_LEDGER_CAME: break; /* nothing, without a cluster that they can have come from */
     }
 }
 
