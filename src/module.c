@@ -55,6 +55,13 @@ static void on_bell(int descriptor, void *user_data, int mask)
     mailbox_silence(&diglot->engine.executor.inbox); /* the batches are taken before the loop sleeps */
 }
 
+static void on_answers(int descriptor, void *user_data, int mask)
+{
+    (void)descriptor, (void)mask;
+    struct diglot *diglot = user_data;
+    mailbox_silence(&diglot->engine.upstream.answers); /* the jobs are taken before the loop sleeps */
+}
+
 static void on_worker_ready(int descriptor, void *user_data, int mask)
 {
     (void)descriptor, (void)mask;
@@ -81,8 +88,10 @@ static bool uses_threads(const struct diglot *diglot)
 static bool join_loop(struct diglot *diglot)
 {
     int bell = diglot->engine.executor.inbox.bell;
+    int answers = diglot->engine.upstream.answers.bell;
     if (api.EventLoopAdd(bell, API_LOOP_READABLE, on_bell, diglot) != API_OK) return false;
     diglot->is_in_loop = true;
+    if (api.EventLoopAdd(answers, API_LOOP_READABLE, on_answers, diglot) != API_OK) return false;
     if (uses_threads(diglot)) return true;
     struct worker *worker = diglot->workers[0];
     diglot->engine.executor.collect = collect_completions;
@@ -95,6 +104,7 @@ static void leave_loop(struct diglot *diglot)
     if (!diglot->is_in_loop) return;
     diglot->is_in_loop = false;
     api.EventLoopDel(diglot->engine.executor.inbox.bell, API_LOOP_READABLE);
+    api.EventLoopDel(diglot->engine.upstream.answers.bell, API_LOOP_READABLE);
     if (!uses_threads(diglot)) api.EventLoopDel(worker_descriptor(diglot->workers[0]), API_LOOP_READABLE);
 }
 
@@ -116,7 +126,9 @@ static bool set_up_options(struct diglot *diglot, RedisModuleCtx *ctx)
     options_init(&diglot->options);
     diglot->config = config_load(ctx, &diglot->options);
     if (!diglot->config) return false;
+    char error[BRIDGE_ERROR_SIZE];
     const char *refusal = options_refusal(&diglot->options);
+    if (!refusal) refusal = bridge_refusal(&diglot->options, error);
     if (refusal) return refuse(ctx, refusal);
     if (is_in_cluster(ctx) && option_get(&diglot->options, db) != 0)
         return refuse(ctx, "diglot.db must be 0 in a cluster, where other databases do not move with their slots in every engine");
@@ -230,6 +242,23 @@ static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
     engine->executor.calm = &engine->calm;
     calm_init(&engine->calm);
     engine->executor.lent = &diglot->shared.lent;
+    engine->executor.upstream = &engine->upstream;
+    return true;
+}
+
+static void render_upstream(void *bridge, struct buffer *output)
+{
+    bridge_render(bridge, output);
+}
+
+static bool set_up_upstream(struct diglot *diglot, RedisModuleCtx *ctx)
+{
+    struct engine *engine = &diglot->engine;
+    if (!engine_upstream_init(&engine->upstream, &engine->command, &engine->executor.gate, &engine->access))
+        return refuse(ctx, "cannot make an event descriptor: raise the limit of open files (ulimit -n)");
+    engine->keyspace.bridge = &engine->upstream.bridge;
+    diglot->stats.bridge = &engine->upstream.bridge;
+    diglot->stats.render_upstream = render_upstream;
     return true;
 }
 
@@ -363,6 +392,7 @@ static bool start_threads(struct diglot *diglot, RedisModuleCtx *ctx)
 static void stop_threads(struct diglot *diglot)
 {
     if (diglot->handshaker) handshaker_stop_thread(diglot->handshaker);
+    engine_upstream_stop(&diglot->engine.upstream);
     while (diglot->thread_count > 0) worker_stop_thread(diglot->workers[--diglot->thread_count]);
 }
 
@@ -399,7 +429,7 @@ static bool diglot_start(struct diglot *diglot, RedisModuleCtx *ctx)
     set_up_observation(diglot);
     set_up_commands(diglot, ctx);
     set_up_access(diglot, ctx);
-    return set_up_executor(diglot, ctx) && set_up_listeners(diglot, ctx) && set_up_workers(diglot, ctx) &&
+    return set_up_executor(diglot, ctx) && set_up_upstream(diglot, ctx) && set_up_listeners(diglot, ctx) && set_up_workers(diglot, ctx) &&
            set_up_tls(diglot, ctx) && meet_engine(diglot, ctx) && start_threads(diglot, ctx);
 }
 
@@ -412,6 +442,7 @@ static void diglot_stop(struct diglot **diglot_at)
     leave_loop(diglot);
     if (diglot->config && diglot->board.sets) {
         executor_deinit(&diglot->engine.executor);
+        engine_upstream_deinit(&diglot->engine.upstream);
         handshaker_free(&diglot->handshaker);
         tear_down_workers(diglot);
         tear_down_listeners(diglot);

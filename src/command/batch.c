@@ -41,6 +41,8 @@ void batch_reset(struct batch *batch)
     batch->lent = 0;
     batch->has_answers = false;
     batch->has_sightings = false;
+    batch->prepared = 0;
+    batch->errand = NULL;
     batch->identity = NULL;
     batch->peer = NULL;
     identity_release(&batch->granted);

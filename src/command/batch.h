@@ -20,6 +20,8 @@
 /* Batches that do not hold more are not counted among the lent. */
 #define BATCH_LENT_LEAST (64 * 1024)
 
+struct errand;
+
 struct message {
     struct request request;
     struct result result;
@@ -39,6 +41,8 @@ struct batch {
      * executes it. Their values hold for one journey. */
     bool has_answers;
     bool has_sightings;   /* those of the messages are set */
+    uint32_t prepared;      /* messages before this one need not ask an old server (upstream/bridge.h) … */
+    struct errand *errand;  /* … and what came of those that did; the executor's, NULL elsewhere */
     struct identity *identity; /* who asks, for the executor; the session's. NULL: an anonymous client */
     const char *peer;          /* the client's address (net/address.h); NULL: not known */
     /* A login succeeded: who the client is from here on, with a reference that the session takes over. A login is the last

@@ -94,9 +94,14 @@ struct span command_prefixed_key(struct command_context *context, struct span ke
     return span_of(context->key, context->key_prefix.size + key.size);
 }
 
+bool command_reserves(struct span name)
+{
+    return flag_ledger_reserves(name) || span_starts_with(name, COMMAND_UPSTREAM_PREFIX);
+}
+
 bool command_is_item_name(const struct command_context *context, struct span name, struct span *key)
 {
-    if (flag_ledger_reserves(name) || !span_starts_with(name, context->key_prefix)) return false;
+    if (command_reserves(name) || !span_starts_with(name, context->key_prefix)) return false;
     *key = span_skip(name, context->key_prefix.size);
     return key->size > 0 && key->size <= ITEM_KEY_MAX;
 }
@@ -174,7 +179,7 @@ static void execute_keyed(struct command_context *context, const struct request 
     forget_told(request);
     if (request_asks(request, ASK_META)) begin_history(context);
     struct span name = command_full_key(context, request->key);
-    if (flag_ledger_reserves(name))
+    if (command_reserves(name))
         refuse_reserved(request, result);
     else
         execute_on_item(context, request, name, result, values);

@@ -25,12 +25,25 @@
     NUMBER(maxmemory_clients, "maxmemory-clients", 512 * 1024 * 1024, 0, 1099511627776, true, true,                   \
            "bytes that memcached connections may hold together; beyond, the longest waiting are dropped; 0 no bound")    \
     NUMBER(tls_port, "tls-port", 0, 0, 65535, false, false,                                                               \
-           "TCP port of the memcached door with TLS, on the addresses of diglot.bind; 0 closes it")
+           "TCP port of the memcached door with TLS, on the addresses of diglot.bind; 0 closes it")                       \
+    NUMBER(upstream_share, "upstream-share", 100, 0, 100, true, false,                                                    \
+           "percent of the keys that live here; requests on the others are passed through to the old servers")            \
+    NUMBER(upstream_timeout, "upstream-timeout", 200, 1, 60000, true, false,                                              \
+           "milliseconds that a request waits for an old server")                                                         \
+    NUMBER(upstream_ttl, "upstream-ttl", 3600, 0, 31536000, true, false,                                                  \
+           "seconds to live of an item whose old server, older than memcached 1.6, cannot tell; 0 forever")               \
+    NUMBER(upstream_queue, "upstream-queue", 1000000, 1, 100000000, true, false,                                          \
+           "keys that wait to be copied to the old servers; what changes beyond is not copied, and counted")              \
+    NUMBER(upstream_memory, "upstream-memory", 16 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024, false, true,            \
+           "bytes that remember which keys were changed here; two for each keep it exact")
 
 /* BOOLEAN(field, "name", default, is_live, "description") */
 #define OPTIONS_BOOLEAN(BOOLEAN)                                                                                          \
     BOOLEAN(flush_all, "flush-all", true, true, "whether flush_all may empty the database")                               \
-    BOOLEAN(shutdown, "shutdown", false, true, "whether memcached clients may shut the server down")                 \
+    BOOLEAN(shutdown, "shutdown", false, true, "whether memcached clients may shut the server down")                      \
+    BOOLEAN(upstream_read, "upstream-read", true, true, "whether keys that are missing here are looked for at the old servers")    \
+    BOOLEAN(upstream_mirror, "upstream-mirror", false, true, "whether what changes here is copied to the old servers")    \
+    BOOLEAN(upstream_tls, "upstream-tls", false, true, "whether the old servers are spoken to with TLS")                      \
     BOOLEAN(usage, "usage", false, true, "whether a report is kept of who speaks memcached, and what for (DIGLOT.STATS usage)")
 
 /* CHOICE(field, "name", "one|of|these", index of the default, is_live, "description"); the value is an index into the list */
@@ -39,7 +52,12 @@
            "what new connections may speak; auto: their first byte tells, ascii is classic and meta text")                \
     CHOICE(tls_auth_clients, "tls-auth-clients", "engine|no|optional|yes", 0, true,                                       \
            "whether TLS clients must show a certificate; engine: what the engine's tls-auth-clients says")                \
-    CHOICE(tls_min_version, "tls-min-version", "1.2|1.3", 0, true, "oldest TLS version that is spoken")
+    CHOICE(tls_min_version, "tls-min-version", "1.2|1.3", 0, true, "oldest TLS version that is spoken")                   \
+    CHOICE(upstream_distribution, "upstream-distribution", "ketama|ketama-weighted|modula|rendezvous", 0, true,           \
+           "how clients spread keys over the old servers: as libmemcached, or rendezvous as pymemcache")                  \
+    CHOICE(upstream_hash, "upstream-hash",                                                                                \
+           "default|md5|crc|fnv1_64|fnv1a_64|fnv1_32|fnv1a_32|murmur|jenkins|murmur3", 0, true,                           \
+           "the hash that they use for that, by libmemcached's name")
 
 /* TEXT(field, "name", "default", is_live, "description"); only the main thread reads those that are live */
 #define OPTIONS_TEXT(TEXT)                                                                                                \
@@ -53,10 +71,14 @@
     TEXT(tls_key_file, "tls-key-file", "", true, "PEM file of the certificate's key; empty: the engine's tls-key-file")   \
     TEXT(tls_ca_cert_file, "tls-ca-cert-file", "", true,                                                                  \
          "PEM file of those who may sign clients' certificates; empty: the engine's tls-ca-cert-file and tls-ca-cert-dir")                \
+    TEXT(upstream, "upstream", "", true,                                                                                  \
+         "the old memcached servers, HOST:PORT[:WEIGHT], in the order that clients have them in; empty: none")            \
+    TEXT(upstream_tls_ca_cert_file, "upstream-tls-ca-cert-file", "", true,                                                \
+         "PEM file of those who may sign the old servers' certificates; empty: whom the machine trusts")                  \
     TEXT(user, "user", "default", false,                                                                                  \
          "the ACL user that a connection acts as before it logs in; if he needs a password, so does the door")
 
-#define OPTION_TEXT_MAX 1024
+#define OPTION_TEXT_MAX 4096
 #define OPTION_KEY_PREFIX_MAX 128
 
 /* The choices above, in their order. */

@@ -300,6 +300,25 @@ bool access_check(struct access *access, struct identity *identity, const struct
     return result->status == RESULT_PENDING;
 }
 
+bool access_may(struct access *access, struct identity *identity, const struct request *request)
+{
+    const struct grant *grant = &identity->grant;
+    if (grant->is_locked) return false;
+    uint32_t permits = permits_of(request);
+    if (is_known_allowed(grant, permits)) return true;
+    RedisModuleUser *user = find_user(identity);
+    if (!user) return false;
+    RedisModuleString *key = name_of_key(access, request->key);
+    bool is_allowed = true;
+    for (enum permit permit = 0; permit < PERMITS && is_allowed; permit++) {
+        int reason;
+        if (permits & 1u << permit) is_allowed = ask_engine(access, user, permit, key, &reason);
+    }
+    api.FreeString(NULL, key);
+    api.FreeModuleUser(user);
+    return is_allowed;
+}
+
 bool access_may_mark(struct access *access, struct identity *identity, struct span key)
 {
     RedisModuleUser *user = find_user(identity);

@@ -56,6 +56,9 @@ struct identity *access_resolve(struct access *access, struct identity *identity
 /* Whether a request may be executed; fills `result` when not. A user whose grant is open may do anything. */
 bool access_check(struct access *access, struct identity *identity, const struct request *request, struct result *result);
 
+/* The same without a word: no result, no entry in ACL LOG. */
+bool access_may(struct access *access, struct identity *identity, const struct request *request);
+
 /* Whether a read of this user may write the mark that it has come to (RESULT_NEEDS_WRITE); a refusal is not the user's fault
  * and is told nowhere. */
 bool access_may_mark(struct access *access, struct identity *identity, struct span key);

@@ -213,7 +213,7 @@ static int diglot_stats(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     bool is_known = is_word(group, "usage") ? render_usage(engine, &pairs)
                                             : stats_render(engine->command.stats, &facts, group, clock_wall_ms(), &pairs);
     int status = is_known ? reply_pairs(ctx, buffer_content(&pairs))
-                          : api.ReplyWithError(ctx, "ERR no such group: settings, items, slabs, sizes, conns, usage, or none for the general one");
+                          : api.ReplyWithError(ctx, "ERR no such group: settings, items, slabs, sizes, conns, usage, upstream, or none for the general one");
     buffer_deinit(&pairs);
     return status;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHOICES_MAX 8
+#define CHOICES_MAX 16
 
 enum text_index {
 #define TEXT(field, name, value, is_live, description) TEXT_##field,
@@ -116,9 +116,21 @@ static int apply_maxconns(RedisModuleCtx *not_for_calls, void *user_data, RedisM
     return API_ERR;
 }
 
+/* Whether the old servers can be read from the options; the bridge takes them over when CONFIG SET is through. */
+static int apply_upstream(RedisModuleCtx *not_for_calls, void *user_data, RedisModuleString **error)
+{
+    (void)not_for_calls, (void)user_data;
+    const struct engine *engine = engine_instance();
+    char sentence[BRIDGE_ERROR_SIZE];
+    if (!engine || !bridge_refusal(engine->options, sentence)) return API_OK;
+    *error = api.CreateString(NULL, sentence, strlen(sentence));
+    return API_ERR;
+}
+
 static api_apply *apply_of(const char *name)
 {
     if (strcmp(name, "maxconns") == 0) return apply_maxconns;
+    if (strncmp(name, "upstream", 8) == 0) return apply_upstream;
     return strncmp(name, "tls-", 4) == 0 ? apply_tls : NULL;
 }
 
@@ -134,7 +146,7 @@ static bool register_numbers(RedisModuleCtx *ctx, struct options *options)
     is_ok &= api.RegisterNumericConfig(ctx, name, value, flags_of(is_live, is_memory), least, most, get_number,   \
                                        set_number, apply_of(name), (void *)&options->field) == API_OK;
 #define BOOLEAN(field, name, value, is_live, description)                                                         \
-    is_ok &= api.RegisterBoolConfig(ctx, name, value, flags_of(is_live, false), get_boolean, set_boolean, NULL,   \
+    is_ok &= api.RegisterBoolConfig(ctx, name, value, flags_of(is_live, false), get_boolean, set_boolean, apply_of(name), \
                                     (void *)&options->field) == API_OK;
     OPTIONS_NUMBER(NUMBER)
     OPTIONS_BOOLEAN(BOOLEAN)
@@ -147,7 +159,7 @@ static bool register_numbers(RedisModuleCtx *ctx, struct options *options)
 static bool register_choice(RedisModuleCtx *ctx, const char *name, const char *choices, int value, bool is_live,
                             atomic_int *field)
 {
-    char words[64];
+    char words[128];
     const char *names[CHOICES_MAX];
     int values[CHOICES_MAX];
     int count = 0;

@@ -26,6 +26,7 @@ struct engine {
     struct calm calm;
     struct login login;
     struct executor executor;
+    struct engine_upstream upstream;
     struct counter_board *board;
 
     int databases;

@@ -134,6 +134,8 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
         note_ledger_change(engine, ctx, db, &key, change, event);
     else
         note_item_change(engine, ctx, db, &key, change, event);
+    bool has_gone = type == API_NOTIFY_EVICTED || type == API_NOTIFY_EXPIRED;
+    if (!has_gone && change != CHANGE_NEW) bridge_note_change(&engine->upstream.bridge, db, key.name);
     settling_schedule(engine, ctx);
     return API_OK;
 }
@@ -206,6 +208,7 @@ static void on_flush(RedisModuleCtx *ctx, struct api_event event, uint64_t subev
     if (!engine || subevent != API_FLUSH_END) return;
     const struct api_flush_info *info = data;
     engine_note_all_changed(engine);
+    bridge_note_emptied(&engine->upstream.bridge, info->db < 0 ? engine->command.db : info->db, engine->keyspace.is_flushing);
     if (info->db < 0)
         flag_ledger_note_loaded(engine->ledger);
     else
@@ -219,6 +222,7 @@ static void on_swap(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     if (!engine) return;
     const struct api_swap_info *info = data;
     engine_note_all_changed(engine);
+    bridge_note_replaced(&engine->upstream.bridge);
     flag_ledger_note_swapped(engine->ledger, info->first, info->second);
 }
 
@@ -226,6 +230,7 @@ static void note_dataset_replaced(struct engine *engine)
 {
     engine_note_all_changed(engine);
     cluster_note_upheaval(&engine->cluster);
+    bridge_note_replaced(&engine->upstream.bridge);
     flag_ledger_note_loaded(engine->ledger);
 }
 
@@ -259,6 +264,8 @@ static void on_role(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     engine->command.flush_at_ms = 0; /* it was asked of the old role */
     engine_note_all_changed(engine);
     cluster_note_upheaval(&engine->cluster);
+    bridge_note_replaced(&engine->upstream.bridge);
+    bridge_note_options(&engine->upstream.bridge);
     flag_ledger_set_role(engine->ledger, engine->is_primary, false);
 }
 
@@ -291,9 +298,13 @@ static void on_config(RedisModuleCtx *ctx, struct api_event event, uint64_t sube
     (void)event, (void)subevent;
     struct engine *engine = engine_instance();
     const struct api_config_info *info = data;
-    bool is_tls = false;
-    for (uint32_t i = 0; i < info->count; i++) is_tls |= is_tls_option(info->names[i]);
+    bool is_tls = false, is_upstream = false;
+    for (uint32_t i = 0; i < info->count; i++) {
+        is_tls |= is_tls_option(info->names[i]);
+        is_upstream |= strncmp(info->names[i], "diglot.upstream", 15) == 0;
+    }
     if (engine) engine->keyspace.frequency.is_known = false;
+    if (engine && is_upstream) bridge_note_options(&engine->upstream.bridge);
     if (engine) access_note_change(&engine->access); /* the default user's password, maybe */
     char sentence[TLS_ERROR_SIZE];
     if (engine && is_tls && !engine->reload_tls(engine->owner, sentence)) api.Log(ctx, "warning", "%s", sentence);

@@ -167,7 +167,7 @@ static void look_ahead(struct executor *executor, const struct batch *batch)
         if (executor->cluster->is_enabled && !cluster_is_plain(executor->cluster, hash_slot(name))) break;
         uint64_t known = batch->has_sightings ? batch->sightings[i].hash : 0;
         uint64_t hash = known != 0 ? known : hash_key(name);
-        if (flag_ledger_reserves(name) || !read_ahead_add(&keyspace->ahead, name, hash, use_of(request), request)) break;
+        if (command_reserves(name) || !read_ahead_add(&keyspace->ahead, name, hash, use_of(request), request)) break;
         if (request->op != REQUEST_GET) version_prefetch(executor->command->versions, hash);
     }
     engine_keyspace_open_ahead(keyspace, executor->command->db);
@@ -244,6 +244,7 @@ static enum progress execute_message(struct executor *executor, struct batch *ba
 {
     struct request *request = &message->request;
     if (request_is_local(request->op)) return PROGRESS_DONE;
+    if (batch->errand && bridge_answer(batch, batch->executed)) return PROGRESS_DONE;
     if (request->op == REQUEST_AUTH) return execute_login(executor, batch, message);
     if (take_answer(executor, batch, identity, message)) return PROGRESS_DONE;
     if (!identity->grant.is_open && !access_check(executor->access, identity, request, &message->result))
@@ -265,22 +266,32 @@ static enum progress execute_message(struct executor *executor, struct batch *ba
     return PROGRESS_DONE;
 }
 
-/* A message that must wait does not hold back the replies of those before it: they go home, and the rest comes again. */
+/* One behind the last message that may be executed now: what is not prepared (upstream/bridge.h) goes home with the rest, and
+ * comes again. */
+static uint32_t end_of_prepared(const struct executor *executor, const struct batch *batch)
+{
+    return bridge_is_on(&executor->upstream->bridge) ? batch->prepared : batch->count;
+}
+
+/* A message that must wait does not hold back the replies of those before it: they go home, and the rest comes again; but for
+ * answers of old servers, which are kept here. */
 static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
 {
     uint32_t before = batch->executed;
     executor->command->client_descriptor = batch->descriptor;
     executor->command->client_address = batch->peer;
     struct identity *identity = access_resolve(executor->access, batch->identity);
-    while (batch->executed < batch->count) {
+    uint32_t end = end_of_prepared(executor, batch);
+    while (batch->executed < end) {
         enum progress progress = execute_message(executor, batch, identity, &batch->messages[batch->executed]);
-        if (progress != PROGRESS_DONE) return batch->executed == before ? progress : PROGRESS_DONE;
+        if (progress != PROGRESS_DONE) return batch->executed == before || batch->errand ? progress : PROGRESS_DONE;
         const struct message *message = &batch->messages[batch->executed++];
         budget_charge(budget, message);
         if (message->result.status == RESULT_PART) break;
-        if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT) break;
-        if (budget->is_spent && batch->executed < batch->count) return PROGRESS_SPENT;
+        if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT && !batch->errand) break;
+        if (budget->is_spent && batch->executed < end) return PROGRESS_SPENT;
     }
+    bridge_release(batch);
     return PROGRESS_DONE;
 }
 
@@ -327,6 +338,14 @@ static void promote_heavy(struct executor *executor)
     if (batch) list_append(&executor->ready, batch);
 }
 
+/* True when the bridge keeps the batch until old servers have answered. */
+static bool is_held(struct executor *executor, struct batch *batch)
+{
+    struct bridge *bridge = &executor->upstream->bridge;
+    if (!bridge_is_on(bridge) || batch->executed < batch->prepared || batch->is_local) return false;
+    return bridge_hold(bridge, batch, access_resolve(executor->access, batch->identity));
+}
+
 /* True when all that was ready is done or parked. */
 static bool execute_ready(struct executor *executor, struct budget *budget)
 {
@@ -334,6 +353,10 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
         if (!executor->ready.first) promote_heavy(executor);
         if (budget->is_spent || has_lent_too_much(executor)) return false;
         struct batch *batch = executor->ready.first;
+        if (is_held(executor, batch)) {
+            list_take(&executor->ready);
+            continue;
+        }
         enum progress progress = execute_batch(executor, batch, budget);
         read_ahead_close(&executor->keyspace->ahead); /* the batch may end before its reads */
         if (progress == PROGRESS_SPENT) return false;
@@ -381,7 +404,16 @@ static void unpark_logins(struct executor *executor)
 static bool has_work(const struct executor *executor)
 {
     return has_batches(executor) || executor->parked.first || executor->must_retain || has_due_logins(executor) || flag_ledger_has_work(executor->command->ledger) ||
-           executor->command->flush_at_ms != 0;
+           executor->command->flush_at_ms != 0 || bridge_has_work(&executor->upstream->bridge);
+}
+
+/* What old servers have answered, and the batches that have waited for it. */
+static void receive_answers(struct executor *executor)
+{
+    struct bridge *bridge = &executor->upstream->bridge;
+    engine_upstream_collect(executor->upstream);
+    for (struct batch *batch = bridge_next_ready(bridge); batch; batch = bridge_next_ready(bridge))
+        list_append(&executor->ready, batch);
 }
 
 /* Where keys are evicted fast, all ledgers are used in a quarter of the time in which all keys are. */
@@ -411,6 +443,8 @@ static void prepare(struct executor *executor, RedisModuleCtx *ctx)
     flag_ledger_settle(executor->command->ledger);
     flag_ledger_explore(executor->command->ledger, executor->command->db);
     if (executor->must_retain) retain_ledgers(executor);
+    bridge_begin_turn(&executor->upstream->bridge, gate_is_primary(gate), gate_lets_maintenance_write(gate));
+    receive_answers(executor);
     if (command_flush_is_due(executor->command) && gate_lets_maintenance_write(gate))
         command_flush_when_due(executor->command);
 }
@@ -457,6 +491,7 @@ void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
     engine_keyspace_enter(executor->keyspace, ctx);
     prepare(executor, ctx);
     bool is_finished = execute_rounds(executor);
+    bridge_end_turn(&executor->upstream->bridge);
     bool is_swept = !flag_ledger_sweep(executor->command->ledger);
     gate_end_turn(&executor->gate);
     engine_keyspace_leave(executor->keyspace);

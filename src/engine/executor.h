@@ -15,6 +15,7 @@
 #include "engine/gate.h"
 #include "engine/keyspace.h"
 #include "engine/login.h"
+#include "engine/upstream.h"
 
 /* Batches in the order of their coming. */
 struct batch_list {
@@ -30,6 +31,7 @@ struct executor {
     struct access *access;
     struct login *login;
     const struct calm *calm;
+    struct engine_upstream *upstream;
     struct gate gate;
     struct batch_list ready;
     struct batch_list heavy;     /* they come again for the rest, because their values were large: behind the others */
@@ -50,7 +52,7 @@ struct executor {
     void *collect_context;
 };
 
-/* The caller sets `cluster`, `access`, `login`, `calm` and `lent` behind this. `has_threads`: batches come from other threads, which
+/* The caller sets `cluster`, `access`, `login`, `calm`, `upstream` and `lent` behind this. `has_threads`: batches come from other threads, which
  * must wake the engine's loop. False with errno when the kernel refuses a descriptor. */
 MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
                             bool has_threads);

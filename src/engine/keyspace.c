@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "command/flag_ledger.h"
 #include "engine/engine.h"
+#include "upstream/bridge.h"
 
 #include <signal.h>
 #include <string.h>
@@ -107,11 +108,19 @@ static void notify(struct engine_keyspace *ks, int event_class, const char *even
     if (ks->is_heard) api.NotifyKeyspaceEvent(ks->ctx, event_class, event, ks->name);
 }
 
+static void tell_bridge(struct engine_keyspace *ks)
+{
+    size_t size;
+    const char *name = api.StringPtrLen(ks->name, &size);
+    bridge_note_change(ks->bridge, api_selected_db(ks->ctx), span_of(name, size));
+}
+
 /* What every change ends with, as the engine's own commands do it. */
 static void announce(struct engine_keyspace *ks, int event_class, const char *event)
 {
     api.SignalModifiedKey(ks->ctx, ks->name);
     notify(ks, event_class, event);
+    if (ks->bridge && bridge_is_on(ks->bridge)) tell_bridge(ks);
 }
 
 /* Where nobody hears of a change it is only counted: save points, and INFO's rdb_changes_since_last_save, go by that. */
@@ -225,7 +234,9 @@ static bool flush_db(struct keyspace *keyspace, int db)
     struct engine_keyspace *ks = of(keyspace);
     read_ahead_close(&ks->ahead);
     select_db(ks, db);
+    ks->is_flushing = true;
     RedisModuleCallReply *reply = api.Call(ks->ctx, "FLUSHDB", "!c", "ASYNC");
+    ks->is_flushing = false;
     bool is_ok = reply && api.CallReplyType(reply) != API_REPLY_ERROR;
     if (reply) api.FreeCallReply(reply);
     return is_ok;

@@ -21,6 +21,8 @@ struct engine_keyspace {
     RedisModuleScanCursor *cursor;
     struct frequency frequency;
     bool is_changing; /* the events that come now are of our own doing */
+    bool is_flushing; /* the same for the event that a database was emptied */
+    struct bridge *bridge; /* whom our own changes are told; NULL: nobody */
     bool has_met_modules; /* is_alone is known; false again when modules come or go */
     bool is_alone;        /* no other module may listen to events */
     bool is_heard;    /* somebody may listen to events in this turn */

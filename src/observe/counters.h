@@ -48,7 +48,22 @@
     COUNTER(CACHE_MISSES, "cache_misses", false, "reads that it was asked for and could not answer")                      \
     COUNTER(CACHE_EVICTIONS, "cache_evictions", false, "items that the near cache dropped for room")                      \
     COUNTER(CACHE_ITEMS, "cache_items", true, "items in the near cache, in that of each worker")                          \
-    COUNTER(CACHE_BYTES, "cache_bytes", true, "bytes that they take there")
+    COUNTER(CACHE_BYTES, "cache_bytes", true, "bytes that they take there") \
+    COUNTER(UPSTREAM_GETS, "upstream_gets", false, "keys asked for at an old server") \
+    COUNTER(UPSTREAM_HITS, "upstream_hits", false, "of those, found there") \
+    COUNTER(UPSTREAM_MISSES, "upstream_misses", false, "of those, not found there either") \
+    COUNTER(UPSTREAM_STORED, "upstream_stored", false, "found there and stored here") \
+    COUNTER(UPSTREAM_STALE_DISCARDED, "upstream_stale_discarded", false, "found there, but the key was changed here meanwhile") \
+    COUNTER(UPSTREAM_UNSTORED, "upstream_unstored", false, "found there, but there was no room or no leave to store it") \
+    COUNTER(UPSTREAM_TIMEOUTS, "upstream_timeouts", false, "requests that an old server did not answer in time") \
+    COUNTER(UPSTREAM_ERRORS, "upstream_errors", false, "requests that an old server refused, or whose connection broke") \
+    COUNTER(UPSTREAM_UNASKED, "upstream_unasked", false, "keys not asked for because their old server is known to be down") \
+    COUNTER(UPSTREAM_PASSED, "upstream_passed", false, "requests passed through to an old server") \
+    COUNTER(MIRROR_QUEUED, "mirror_queued", false, "keys whose change is to be copied to an old server") \
+    COUNTER(MIRROR_SENT, "mirror_sent", false, "copies that an old server has taken") \
+    COUNTER(MIRROR_RETRIED, "mirror_retried", false, "copies that are sent again because the server did not answer") \
+    COUNTER(MIRROR_FAILED, "mirror_failed", false, "copies that an old server has refused") \
+    COUNTER(MIRROR_DROPPED, "mirror_dropped", false, "changes that are not copied, for want of room in the queue or because mirroring ended")
 
 enum counter_id {
 #define COUNTER(id, name, is_gauge, description) COUNTER_##id,

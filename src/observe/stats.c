@@ -54,12 +54,19 @@ static void render_conns(const struct stats_view *view, struct buffer *output)
     client_list_render(view->sources->clients, view->now_ms, CLIENTS_MOST, output);
 }
 
+static void render_upstream(const struct stats_view *view, struct buffer *output)
+{
+    const struct stats_sources *sources = view->sources;
+    if (sources->render_upstream) sources->render_upstream(sources->bridge, output);
+}
+
 static const struct {
     struct span name;
     void (*render)(const struct stats_view *view, struct buffer *output);
 } groups[] = {
     {SPAN(""), stats_render_general}, {SPAN("settings"), stats_render_settings}, {SPAN("items"), render_items},
     {SPAN("slabs"), render_slabs},    {SPAN("sizes"), render_sizes},             {SPAN("conns"), render_conns},
+    {SPAN("upstream"), render_upstream},
 };
 
 void stats_reset_facts(struct stats_sources *sources, const struct engine_facts *facts)

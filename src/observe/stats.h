@@ -32,6 +32,9 @@ struct stats_sources {
     struct engine_facts baseline;      /* what `stats reset` takes off the engine's own counters */
     const struct tls_settings *tls; /* in force; NULL without a TLS door */
     int64_t tls_refreshed_ms;       /* wall clock: when their files were last read */
+    /* Appends the pairs of the group "upstream"; NULL: there is none. */
+    void (*render_upstream)(void *bridge, struct buffer *output);
+    void *bridge;
 };
 
 /* A pair is its name and its value, each ended by a NUL. */

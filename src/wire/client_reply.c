@@ -50,6 +50,8 @@ static bool take_meta_flag(struct span flag, struct client_reply *reply)
     case 'O': reply->fields |= CLIENT_HAS_OPAQUE; reply->opaque = token; return true;
     case 'b': reply->fields |= CLIENT_IS_BASE64; return true;
     case 'W': reply->fields |= CLIENT_HAS_WON; return true;
+    case 'Z': reply->fields |= CLIENT_WON_BEFORE; return true;
+    case 'h': reply->fields |= CLIENT_HAS_HISTORY | (span_equal(token, SPAN("1")) ? CLIENT_WAS_READ : 0); return true;
     case 'X': reply->fields |= CLIENT_IS_STALE; return true;
     default: return true;
     }

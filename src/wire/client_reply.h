@@ -48,6 +48,9 @@ enum client_field {
     CLIENT_HAS_WON = 1 << 7,   /* W: this client is to make the item anew */
     CLIENT_IS_STALE = 1 << 8,  /* X */
     CLIENT_HAS_IDLE = 1 << 9,
+    CLIENT_WON_BEFORE = 1 << 10,  /* Z: another client is at it */
+    CLIENT_HAS_HISTORY = 1 << 11, /* h: whether it was read before is told */
+    CLIENT_WAS_READ = 1 << 12,
 };
 
 struct client_reply {

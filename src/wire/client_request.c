@@ -169,6 +169,15 @@ void client_put_delete(struct buffer *output, struct span key)
     put_classic(output, SPAN("delete"), key);
 }
 
+void client_put_gats(struct buffer *output, struct span key, int64_t exptime)
+{
+    put_word(output, SPAN("gats"));
+    put_i64(output, exptime);
+    put_space(output);
+    buffer_append(output, key);
+    end_line(output);
+}
+
 void client_put_touch(struct buffer *output, struct span key, int64_t exptime)
 {
     put_word(output, SPAN("touch"));

@@ -44,6 +44,8 @@ void client_put_store(struct buffer *output, struct span command, struct span ke
 void client_put_cas(struct buffer *output, struct span key, uint32_t client_flags, int64_t exptime, uint64_t token,
                     struct span value);
 void client_put_delete(struct buffer *output, struct span key);
+/* gat with the token; memcached 1.5.3 and newer. */
+void client_put_gats(struct buffer *output, struct span key, int64_t exptime);
 void client_put_touch(struct buffer *output, struct span key, int64_t exptime);
 /* `command`: incr or decr. */
 void client_put_count(struct buffer *output, struct span command, struct span key, uint64_t delta);

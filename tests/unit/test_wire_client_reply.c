@@ -50,12 +50,12 @@ static void test_meta_values(void **state)
     assert_true(span_equal(reply.key, SPAN("foo")));
     assert_true(span_equal(reply.opaque, SPAN("abc")));
 
-    reply = decode(SPAN("VA 0 t2592001 kYSBi b W X l5 h1\r\n\r\n"));
+    reply = decode(SPAN("VA 0 t2592001 kYSBi b W X Z l5 h1\r\n\r\n"));
     assert_int_equal(reply.value.size, 0);
     assert_int_equal(reply.ttl, 2592001);
     assert_int_equal(reply.idle_seconds, 5);
     assert_int_equal(reply.fields, CLIENT_HAS_TTL | CLIENT_HAS_KEY | CLIENT_IS_BASE64 | CLIENT_HAS_WON | CLIENT_IS_STALE |
-                                       CLIENT_HAS_IDLE);
+                                       CLIENT_HAS_IDLE | CLIENT_WON_BEFORE | CLIENT_HAS_HISTORY | CLIENT_WAS_READ);
 }
 
 static void test_classic_values(void **state)
