@@ -33,6 +33,7 @@ struct engine {
     bool is_primary;
     bool is_loading;
     bool hears_evictions; /* keys that leave are told, on engines that can */
+    bool may_expire; /* a command of this turn may have ended a key by its expiry (filter.c) */
     bool hears_keys; /* keyspace events are subscribed to (events.c) */
     struct settling settling;
     struct relocations relocations;

@@ -134,7 +134,7 @@ static int on_keyspace_event(RedisModuleCtx *ctx, int type, const char *event, R
         note_ledger_change(engine, ctx, db, &key, change, event);
     else
         note_item_change(engine, ctx, db, &key, change, event);
-    bool has_gone = type == API_NOTIFY_EVICTED || type == API_NOTIFY_EXPIRED;
+    bool has_gone = type == API_NOTIFY_EVICTED || (type == API_NOTIFY_EXPIRED && !engine->may_expire);
     if (!has_gone && change != CHANGE_NEW) bridge_note_change(&engine->upstream.bridge, db, key.name);
     settling_schedule(engine, ctx);
     return API_OK;
@@ -189,6 +189,7 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
         version_set_open(&engine->versions, reads_are_free(engine, ctx));
         executor_turn(&engine->executor, ctx);
         access_end_turn(&engine->access);
+        engine->may_expire = false;
     } else {
         executor_release(&engine->executor);
     }

@@ -74,16 +74,19 @@ static void end_question(struct bridge *bridge, struct question *question)
 
 /* ---- Asking ---- */
 
-/* A set needs to know nothing of what was there, unless it compares. */
-static bool must_know(const struct request *request)
+/* What is not to be there afterwards, whether or not it was found. */
+static bool removes(const struct bridge *bridge, const struct request *request)
 {
-    return request->op != REQUEST_SET || (request->extras && (request->extras->asks & ASK_COMPARE));
+    int64_t now_ms = bridge->command->now_ms;
+    if (request->op == REQUEST_SET) return expiry_has_passed(expiry_from_exptime(request->exptime, now_ms), now_ms);
+    return request->op == REQUEST_DELETE || request->op == REQUEST_SET_TOO_LARGE;
 }
 
-/* What is not to be there afterwards, whether or not it was found. */
-static bool removes(const struct request *request)
+/* A set needs to know nothing of what was there, unless it compares, or leaves nothing behind. */
+static bool must_know(const struct bridge *bridge, const struct request *request)
 {
-    return request->op == REQUEST_DELETE || request->op == REQUEST_SET_TOO_LARGE;
+    if (request->op != REQUEST_SET) return true;
+    return (request->extras && (request->extras->asks & ASK_COMPARE)) || removes(bridge, request);
 }
 
 /* The old server has, or may have, a key that was removed here. */
@@ -118,13 +121,13 @@ static struct question *new_question(struct bridge *bridge, struct span name, ui
 
 bool bridge_ask(struct bridge *bridge, struct batch *batch, struct span name, uint64_t hash, const struct request *request)
 {
-    if (!must_know(request) || marks_has(&bridge->marks, hash) || carry_is_there(bridge->command, name)) return false;
+    if (!must_know(bridge, request) || marks_has(&bridge->marks, hash) || carry_is_there(bridge->command, name)) return false;
     struct question *question = (struct question *)name_table_find(&bridge->asks, name, hash);
     size_t server = bridge_server_of(bridge, name);
     bool is_down = roster_state(bridge->roster, server) == SERVER_DOWN;
     if (!question && (is_down || bridge->asks.count >= ASKS_MOST)) {
         counter_add(bridge->counters, COUNTER_UPSTREAM_UNASKED, 1);
-        if (removes(request)) count_as_removed(bridge, name);
+        if (removes(bridge, request)) count_as_removed(bridge, name);
         return false;
     }
     if (!question) {
@@ -134,7 +137,7 @@ bool bridge_ask(struct bridge *bridge, struct batch *batch, struct span name, ui
         question->give_up_us = bridge_deadline(bridge, clock_monotonic_us()) + GIVE_UP_US;
         ring_append(&bridge->asked, &question->link);
     }
-    question->is_removing |= removes(request);
+    question->is_removing |= removes(bridge, request);
     add_waiter(question, errand_of(batch));
     return true;
 }

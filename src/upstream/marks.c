@@ -130,7 +130,6 @@ void marks_add(struct marks *marks, uint64_t key_hash)
 void marks_fill_share(struct marks *marks, unsigned share)
 {
     load(marks);
-    if (marks->is_full[share]) return;
     forget_share(marks, share);
     marks->is_full[share] = true;
     write_share(marks, share);
