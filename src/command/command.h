@@ -44,6 +44,11 @@ struct key_reader {
     bool (*may_read)(struct key_reader *reader, struct span key);
 };
 
+/* Who hears of items that are marked stale, which the keyspace does not tell of: their keys do not change. */
+struct mark_listener {
+    void (*on_stale)(struct mark_listener *listener, int db, struct span name);
+};
+
 /* Everything that executing needs; the parts belong to the caller. */
 struct command_context {
     struct keyspace *keyspace;
@@ -61,6 +66,7 @@ struct command_context {
     const char *client_address;  /* … and where it comes from (net/address.h); NULL: not known */
     struct sighting *sighting;   /* of the request at hand; NULL: there is none */
     struct key_reader *reader;   /* dumps tell of no other keys than he may read; NULL: of all */
+    struct mark_listener *marks; /* NULL: nobody */
     struct found_item found;
     int db;
     struct span key_prefix;

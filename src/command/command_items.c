@@ -135,6 +135,8 @@ bool item_touch(struct command_context *context, const struct item *item, int64_
 void item_mark(struct command_context *context, const struct item *item, uint32_t marks)
 {
     flag_ledger_write(context->ledger, context->db, &item->key, (struct item_flags){item->flags.flags, marks});
+    bool becomes_stale = marks & ~item->flags.marks & LEDGER_STALE;
+    if (context->marks && becomes_stale) context->marks->on_stale(context->marks, context->db, item->key.name);
 }
 
 bool token_holds(const struct command_context *context, const struct item *item, const struct request *request)

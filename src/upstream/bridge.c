@@ -367,15 +367,22 @@ bool bridge_answer(struct batch *batch, uint32_t index)
 
 /* ---- The bridge ---- */
 
+static void on_stale(struct mark_listener *listener, int db, struct span name)
+{
+    bridge_note_change((struct bridge *)listener, db, name);
+}
+
 void bridge_init(struct bridge *bridge, struct bridge_host *host, struct command_context *command,
                  const struct options *options, struct counters *counters)
 {
-    *bridge = (struct bridge){.host = host,
+    *bridge = (struct bridge){.listener.on_stale = on_stale,
+                              .host = host,
                               .command = command,
                               .options = options,
                               .counters = counters,
                               .is_stale = true,
                               .is_fresh = true};
+    command->marks = &bridge->listener;
     marks_init(&bridge->marks, command->keyspace, command->db, (size_t)option_get(options, upstream_memory));
     ring_init(&bridge->asked);
     ring_init(&bridge->passages);

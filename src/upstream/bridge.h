@@ -46,6 +46,7 @@ struct bridge_server {
 };
 
 struct bridge {
+    struct mark_listener listener; /* first: of the door's commands */
     struct bridge_host *host;
     struct command_context *command;
     const struct options *options;
