@@ -28,7 +28,7 @@
            "TCP port of the memcached door with TLS, on the addresses of diglot.bind; 0 closes it")                       \
     NUMBER(upstream_share, "upstream-share", 100, 0, 100, true, false,                                                    \
            "percent of the keys that live here; requests on the others are passed through to the old servers")            \
-    NUMBER(upstream_timeout, "upstream-timeout", 200, 1, 60000, true, false,                                              \
+    NUMBER(upstream_timeout, "upstream-timeout", 500, 1, 60000, true, false,                                              \
            "milliseconds that a request waits for an old server")                                                         \
     NUMBER(upstream_ttl, "upstream-ttl", 3600, 0, 31536000, true, false,                                                  \
            "seconds to live of an item whose old server, older than memcached 1.6, cannot tell; 0 forever")               \

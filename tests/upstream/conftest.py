@@ -3,7 +3,8 @@
     old_memcached(…)   starts a memcached as old server: old_memcached("1.6.18"), "1.6.45"
     old_server(…)      one in the tests' own hands (lib/old_server.py)
     bridge(*servers, **options)
-                       starts an engine with the module, whose diglot.upstream names them
+                       starts an engine with the module, whose diglot.upstream names them; it waits long for them,
+                       unless a test says otherwise, as machines are busy at times
 """
 import pytest
 
@@ -61,5 +62,5 @@ def port_of(server):
 def bridge(start_as):
     def start(*old, **options):
         names = " ".join(f"127.0.0.1:{port_of(server)}" for server in old)
-        return start_as(Bridge, upstream=names, **options)
+        return start_as(Bridge, upstream=names, **{"upstream_timeout": 10000, **options})
     return start

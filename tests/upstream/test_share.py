@@ -1,0 +1,163 @@
+"""A share of the keys lives here, the rest is passed through whole."""
+import threading
+
+import pytest
+
+from lib import binary
+from lib.waiting import wait_until
+
+# Requests and their answers are compared with a memcached's own. Tokens are the old server's.
+DIALOGUE = [
+    b"set k 5 0 5\r\nhello\r\n", b"get k\r\n", b"gets k\r\n", b"get k missing k\r\n", b"gat 100 k\r\n", b"gats 100 k missing\r\n",
+    b"add k 0 0 1\r\nx\r\n", b"add new 1 0 1\r\nx\r\n", b"replace k 6 0 3\r\nabc\r\n", b"replace nothing 6 0 3\r\nabc\r\n",
+    b"append k 0 0 1\r\n!\r\n", b"prepend k 0 0 1\r\n!\r\n", b"append nothing 0 0 1\r\n!\r\n", b"get k\r\n",
+    b"cas k 7 0 3 999\r\nnew\r\n", b"cas nothing 7 0 3 999\r\nnew\r\n",
+    b"set n 0 0 2\r\n10\r\n", b"incr n 5\r\n", b"decr n 7\r\n", b"decr n 100\r\n", b"incr nothing 1\r\n", b"incr k 1\r\n", b"incr n x\r\n",
+    b"touch k 100\r\n", b"touch nothing 100\r\n", b"delete new\r\n", b"delete new\r\n", b"get new\r\n",
+    b"set q 0 0 1 noreply\r\n1\r\nget q\r\n", b"incr q 1 noreply\r\nget q\r\n", b"set n 0 0 2\r\n10\r\n",
+    b"set large 0 0 1100000\r\n" + b"x" * 1_100_000 + b"\r\n",
+    b"mg k v f s t k O1\r\n", b"mg nothing v\r\n", b"mg nothing v q\r\nmn\r\n", b"mg k f s\r\n",
+    b"ms m 2 F3 T60\r\nhi\r\n", b"mg m v f t\r\n", b"ms m 2 ME\r\nhi\r\n", b"ms m 2 MA\r\n!!\r\n", b"ms m 1 MR q\r\nz\r\nmn\r\n",
+    b"ms m 2 C1\r\nhi\r\n", b"mg m v T30 t\r\n", b"mg viv v N30 t\r\n", b"ma n v\r\n", b"ma n D5 MD v t\r\n", b"ma num N60 J7 v\r\n",
+    b"ma nothing\r\n", b"md m I\r\n", b"mg m v\r\n", b"mg m v\r\n", b"md m\r\n", b"md m\r\n", b"ms YSBi 1 b\r\nv\r\n", b"mg YSBi b v k\r\n",
+    b"flush_all\r\n", b"get k n\r\n",
+]
+
+
+@pytest.mark.parametrize("share", [0, 50, 100])
+def test_every_command_answers_as_a_memcached_does(bridge, start_memcached, share):
+    """With a share of 50 some keys live here and some there, and nobody can tell."""
+    from lib import servers
+    old, model = (start_memcached(servers.newest_memcached(), tuning=servers.STILL) for _ in range(2))
+    new = bridge(old, upstream_share=share)
+    with new.connect() as client, model.connect() as expected:
+        for request in DIALOGUE:
+            answers = []
+            for connection in (client, expected):
+                connection.send(request + b"mn\r\n")
+                answers.append(connection.read_until(b"MN\r\n"))
+            if request.startswith(b"gat") or b"gets" in request:  # tokens are each server's own
+                answers = [b" ".join(answer.split(b" ")[:3]) for answer in answers]
+            assert answers[0] == answers[1], request[:100]
+    assert (new.count("upstream_passed") > 0) == (share < 100)
+    if share == 0:
+        assert new.resp().dbsize() == 0
+
+
+def test_binary_clients(bridge, old_memcached):
+    new = bridge(old_memcached(), upstream_share=0)
+    with new.connect() as client:
+        def ask(frame):
+            return binary.ask(client, frame)[0]
+        stored = ask(binary.store(binary.SET, b"k", b"value", flags=7))
+        assert stored.status == 0 and stored.cas != 0
+        found = ask(binary.Frame(binary.GET, b"k"))
+        assert (found.status, found.value, found.extras, found.cas) == (0, b"value", b"\0\0\0\7", stored.cas)
+        assert ask(binary.store(binary.SET, b"k", b"v", cas=stored.cas + 1)).status == 2
+        assert ask(binary.Frame(binary.GET, b"missing")).status == 1
+        counted = ask(binary.count(binary.INCR, b"n", 1, initial=41, exptime=0))
+        assert (counted.status, int.from_bytes(counted.value, "big")) == (0, 41)
+        assert ask(binary.Frame(binary.APPEND, b"missing", value=b"v")).status == 5
+        touched = ask(binary.touch(binary.GAT, b"k", 100))
+        assert (touched.status, touched.value, touched.extras) == (0, b"value", b"\0\0\0\7")
+        assert ask(binary.Frame(binary.DELETE, b"k")).status == 0 and ask(binary.Frame(binary.DELETE, b"k")).status == 1
+        key = b"any \0\r\n byte"
+        assert ask(binary.store(binary.SET, key, b"v")).status == 0 and ask(binary.Frame(binary.GET, key)).value == b"v"
+
+
+def fill(server, count):
+    with server.connect() as client:
+        for i in range(count):
+            client.set(f"k:{i}", b"%d" % i, flags=i, exptime=1000)
+
+
+def everything(client, count):
+    return {key.decode(): item[:2] for key, item in client.fetch("get " + " ".join(f"k:{i}" for i in range(count))).items()}
+
+
+def test_raised_step_by_step_and_back(old_memcached, bridge):
+    old = [old_memcached() for _ in range(3)]
+    count = 300
+    new = bridge(*old, upstream_share=0, upstream_mirror="yes", upstream_hash="md5")
+    fill(new, count)
+    expected = {f"k:{i}": (b"%d" % i, i) for i in range(count)}
+    with new.connect() as client:
+        for step, share in enumerate([0, 10, 50, 100, 50, 0, 100], 1):
+            new.wait_mirrored()
+            new.configure(upstream_share=share)
+            assert everything(client, count) == expected
+            for i in range(step, count, 7):  # some change at each step, whoever has them
+                client.set(f"k:{i}", b"%d at %d" % (i, share), flags=share, exptime=1000)
+                expected[f"k:{i}"] = (b"%d at %d" % (i, share), share)
+            gone = f"k:{step * 11}"
+            assert client.ask(b"delete " + gone.encode()) == b"DELETED"
+            del expected[gone]
+            assert everything(client, count) == expected
+            if share in (10, 50):
+                here = new.resp().dbsize()
+                assert 0 < here
+    new.wait_mirrored()
+    there = {}
+    for server in old:  # with the mirror on, the old fleet has the same
+        with server.connect() as client:
+            there.update(everything(client, count))
+    assert there == expected
+
+
+def test_changed_under_load(old_memcached, bridge):
+    """The share goes up and down while clients count: no increment is lost, none happens twice."""
+    old = old_memcached()
+    new = bridge(old, upstream_share=0, upstream_mirror="yes", upstream_timeout=10000)
+    keys = [f"n:{i}" for i in range(40)]
+    with old.connect() as client:
+        for key in keys:
+            client.set(key, b"0")
+    ended, faults = threading.Event(), []
+    counts = [dict.fromkeys(keys, 0) for _ in range(4)]
+
+    def work(number):
+        with new.connect() as client:
+            while not ended.is_set():
+                for key in keys:
+                    answer = client.ask(b"incr %s 1" % key.encode())
+                    if not answer.isdigit():
+                        faults.append((key, answer))
+                        return
+                    counts[number][key] += 1
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for share in (30, 60, 100, 100, 40, 0, 100):
+        new.configure(upstream_share=share)
+        seen = sum(sum(count.values()) for count in counts)
+        wait_until(lambda: faults or sum(sum(count.values()) for count in counts) > seen + 2000, "clients to go on")
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    with new.connect() as client:
+        for key in keys:
+            assert client.get(key)[0].rstrip() == b"%d" % sum(count[key] for count in counts), key
+
+
+def test_a_dead_server_refuses_writes_and_misses_reads(bridge, old_server):
+    old = old_server()
+    new = bridge(old, upstream_share=0, upstream_timeout=50)
+    old.is_silent = True
+    with new.connect() as client:
+        assert client.get("k") is None
+        assert client.store("set", "k", b"v") == b"SERVER_ERROR the old memcached does not answer"
+        assert client.ask(b"incr k 1") == b"SERVER_ERROR the old memcached does not answer"
+        assert new.resp().dbsize() == 0
+
+
+def test_resp_writes_reach_clients_of_the_rest(old_memcached, bridge):
+    old = old_memcached()
+    new = bridge(old, upstream_share=0, upstream_mirror="yes")
+    with new.connect() as client:
+        new.resp().set("k", "v")
+        new.wait_mirrored()
+        assert client.get("k") == (b"v", 0)
+        client.set("k", b"w")
+        assert new.resp().get("k") is None  # the copy here is out of date
+        assert client.get("k") == (b"w", 0)
