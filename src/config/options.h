@@ -55,8 +55,7 @@
     CHOICE(tls_min_version, "tls-min-version", "1.2|1.3", 0, true, "oldest TLS version that is spoken")                   \
     CHOICE(upstream_distribution, "upstream-distribution", "ketama|ketama-weighted|modula|rendezvous", 0, true,           \
            "how clients spread keys over the old servers: as libmemcached, or rendezvous as pymemcache")                  \
-    CHOICE(upstream_hash, "upstream-hash",                                                                                \
-           "default|md5|crc|fnv1_64|fnv1a_64|fnv1_32|fnv1a_32|murmur|jenkins|murmur3", 0, true,                           \
+    CHOICE(upstream_hash, "upstream-hash", "default|md5|crc|fnv1_64|fnv1a_64|fnv1_32|fnv1a_32|murmur|jenkins|murmur3", 0, true,                           \
            "the hash that they use for that, by libmemcached's name")
 
 /* TEXT(field, "name", "default", is_live, "description"); only the main thread reads those that are live */

@@ -1,4 +1,5 @@
-/* INFO diglot: the general statistics, as memcached's `stats` and DIGLOT.STATS tell them. */
+/* INFO diglot: the general statistics, as memcached's `stats` and DIGLOT.STATS tell them, and, in a migration, those of the old
+ * servers. */
 #include "base/clock.h"
 #include "base/number.h"
 #include "engine/engine.h"
@@ -23,16 +24,24 @@ static void add_pair(RedisModuleInfoCtx *info, struct span name, struct span val
         (void)api.InfoAddFieldCString(info, name.data, value.data);
 }
 
-static void add_general(RedisModuleInfoCtx *info, struct engine *engine)
+static void add_group(RedisModuleInfoCtx *info, const struct engine *engine, const struct engine_facts *facts,
+                      struct span group)
 {
-    struct engine_facts facts;
     struct buffer pairs;
-    engine_read_facts(engine, engine->ctx, &facts);
     buffer_init(&pairs);
-    (void)stats_render(engine->command.stats, &facts, SPAN(""), clock_wall_ms(), &pairs);
+    (void)stats_render(engine->command.stats, facts, group, clock_wall_ms(), &pairs);
     struct span rest = buffer_content(&pairs), name, value;
     while (stats_next_pair(&rest, &name, &value)) add_pair(info, name, value);
     buffer_deinit(&pairs);
+}
+
+static void add_general(RedisModuleInfoCtx *info, struct engine *engine)
+{
+    struct engine_facts facts;
+    engine_read_facts(engine, engine->ctx, &facts);
+    add_group(info, engine, &facts, SPAN(""));
+    if (bridge_is_on(&engine->upstream.bridge) && api.InfoAddSection(info, "upstream") == API_OK)
+        add_group(info, engine, &facts, SPAN("upstream"));
 }
 
 /* A crash may have come in the middle of anything: only what can be read without a lock and without the engine. */

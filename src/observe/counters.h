@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* COUNTER(id, "name in stats", is_gauge, "description"); a gauge is not touched by `stats reset`. */
+/* COUNTER(id, "name in stats", is_gauge, "description"); those from UPSTREAM_GETS on stand in `stats upstream`, the others in the
+ * general group; a gauge is not touched by `stats reset`. */
 #define COUNTERS_LIST(COUNTER)                                                                                            \
     COUNTER(CURR_CONNECTIONS, "curr_connections", true, "memcached connections open now")                                 \
     COUNTER(TOTAL_CONNECTIONS, "total_connections", false, "memcached connections accepted")                              \

@@ -73,9 +73,10 @@ void bridge_drop_echoes(struct bridge *bridge)
 {
     for (size_t i = 0; bridge->roster && i < bridge->roster->fleet->count; i++) {
         struct ring *queue = &bridge->servers[i].queue;
-        while (!ring_is_empty(queue)) {
+        for (struct ring *link = queue->next, *next; link != queue; link = next) {
+            next = link->next;
             counter_add(bridge->counters, COUNTER_MIRROR_DROPPED, 1);
-            end_echo(bridge, echo_of_link(queue->next));
+            end_echo(bridge, echo_of_link(link));
         }
     }
     for (size_t i = 0; bridge->echoes.buckets && i < NAME_BUCKETS; i++)

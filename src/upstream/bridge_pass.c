@@ -19,7 +19,10 @@ void bridge_free_passage(struct passage *passage)
 
 void bridge_free_passages(struct bridge *bridge)
 {
-    while (!ring_is_empty(&bridge->passages)) bridge_free_passage(passage_of_link(bridge->passages.next));
+    for (struct ring *link = bridge->passages.next, *next; link != &bridge->passages; link = next) {
+        next = link->next;
+        bridge_free_passage(passage_of_link(link));
+    }
 }
 
 /* The answer, or a job that says that there is none, is the message's result when its turn comes. */

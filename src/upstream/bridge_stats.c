@@ -47,7 +47,7 @@ static void render_server(const struct bridge *bridge, size_t index, struct buff
     uint32_t version = atomic_load_explicit(&status->version, memory_order_relaxed);
     bool has_meta = atomic_load_explicit(&status->has_meta, memory_order_relaxed);
     char name[32], value[FLEET_HOST_SIZE + 160];
-    (void)snprintf(name, sizeof name, "server:%zu", index);
+    (void)snprintf(name, sizeof name, "server_%zu", index);
     (void)snprintf(value, sizeof value, "%s:%u,state=%s,version=%u.%u.%u,meta=%s,answered=%" PRIu64 ",failures=%" PRIu64 ",copying=%zu",
                    server->host, (unsigned)server->port, states[roster_state(bridge->roster, index)], version >> 16,
                    version >> 8 & 0xff, version & 0xff, yes_or_no(has_meta),

@@ -22,12 +22,12 @@ def test_a_dead_server_is_a_miss_and_comes_back(bridge, old_server):
         assert client.ask(b"delete deleted") == b"NOT_FOUND"
         wait_until(lambda: new.count("upstream_unasked") > 0 or client.fetch("get more") is None, "the breaker to open")
         state = new.state()
-        assert "state=down" in state["server:0"] and state["upstream_hits"] == "0"
+        assert "state=down" in state["server_0"] and state["upstream_hits"] == "0"
         old = old_server(port=port)
         old.items = {b"k": (b"v", 0, -1), b"added": (b"old", 0, -1), b"deleted": (b"old", 0, -1)}
         wait_until(lambda: client.get("k") == (b"v", 0), "the server to be asked again")
         assert client.fetch("get added deleted") == {b"added": (b"v", 0, None)}  # what happened meanwhile counts
-        assert "state=ready" in new.state()["server:0"]
+        assert "state=ready" in new.state()["server_0"]
 
 
 def test_a_silent_server_costs_the_timeout_and_then_nothing(bridge, old_server):
@@ -43,7 +43,7 @@ def test_a_silent_server_costs_the_timeout_and_then_nothing(bridge, old_server):
             assert client.fetch("get " + keys) == found
         state = new.state()
         assert int(state["upstream_timeouts"]) > 0 and int(state["upstream_unasked"]) > 0
-        assert "state=down" in state["server:0"] and "state=ready" in state["server:1"]
+        assert "state=down" in state["server_0"] and "state=ready" in state["server_1"]
 
 
 def test_a_server_that_stops_in_the_middle(bridge, old_server):
@@ -55,7 +55,7 @@ def test_a_server_that_stops_in_the_middle(bridge, old_server):
         assert client.get("k") is None  # in time
         assert client.ask(b"delete k") == b"NOT_FOUND"
         old.release()
-        wait_until(lambda: "state=ready" in new.state()["server:0"] or client.get("other"), "the server to be asked again")
+        wait_until(lambda: "state=ready" in new.state()["server_0"] or client.get("other"), "the server to be asked again")
         assert client.get("k") is None  # a delete that could not be told is not forgotten
 
 
