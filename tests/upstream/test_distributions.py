@@ -22,7 +22,7 @@ def place(tmp_path_factory):
     """place(servers, distribution, hash, keys) -> indexes, by our own code."""
     program = tmp_path_factory.mktemp("placement") / "placement"
     sources = [ROOT / "tests/upstream/placement.c", *(ROOT / "src/upstream" / name for name in ("fleet.c", "key_hash.c", "md5.c")),
-               ROOT / "src/base/number.c", ROOT / "src/base/check.c"]
+               ROOT / "src/base/number.c", ROOT / "src/base/check.c", "-lcrypto"]
     subprocess.run(["gcc", "-std=gnu17", "-O1", "-I", ROOT / "src", "-o", program, *sources], check=True)
 
     def place(servers, distribution, key_hash, keys):
@@ -67,11 +67,11 @@ def some_keys(dice, count=2000):
 @pytest.mark.parametrize("distribution", ["ketama", "ketama-weighted", "modula"])
 def test_as_libmemcached(place, library, distribution, key_hash):
     dice = random.Random(distribution + key_hash)
-    for count in (1, 2, 3, 10, 50):
+    for count in (1, 3, 50):
         for most_weight, port in ((1, 11211), (1, 0), (10, 0), (1000, 11211)):
             servers = [(f"10.{dice.randrange(256)}.0.{i}", port or dice.randrange(1, 65536), dice.randint(1, most_weight))
                        for i in range(count)]
-            keys = some_keys(dice, 400)
+            keys = some_keys(dice, 200)
             expected = place_by_library(library, servers, distribution, key_hash, keys)
             assert place(servers, distribution, key_hash, keys) == expected, servers
 
