@@ -120,6 +120,7 @@ static int shown(struct span bytes)
 /* The first database is not named. */
 static void log_event(struct fake_keyspace *fake, int db, struct span name, const char *event)
 {
+    if (fake->on_event) fake->on_event(fake->event_listener, db, name, event);
     if (db == 0)
         add_line(&fake->events, "%s %.*s", event, shown(name), name.data);
     else

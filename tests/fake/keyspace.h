@@ -44,6 +44,10 @@ struct fake_keyspace {
     struct version_clock *versions;
     struct history *history;
 
+    /* Hears of every event, whoever caused it; may be NULL. */
+    void (*on_event)(void *listener, int db, struct span name, const char *event);
+    void *event_listener;
+
     struct buffer events;      /* "set k\n": what was notified */
     struct buffer propagation; /* "SET k v PXAT 1\n": what went to replicas and the append-only file */
 
