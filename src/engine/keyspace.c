@@ -315,11 +315,13 @@ static uint64_t info_field(RedisModuleServerInfoData *info, const char *name)
     return error == API_OK ? value : 0;
 }
 
-/* The flag ledger's own keys are no items. */
+/* The module's own keys are no items. */
 static uint64_t count_items(RedisModuleCtx *ctx, int db)
 {
-    uint64_t keys = api.DbSize(ctx), ledgers = flag_ledger_strings(engine_instance()->ledger, db);
-    return keys > ledgers ? keys - ledgers : 0;
+    const struct engine *engine = engine_instance();
+    uint64_t keys = api.DbSize(ctx), ours = flag_ledger_strings(engine->ledger, db);
+    if (db == engine->command.db) ours += marks_strings(&engine->upstream.bridge.marks);
+    return keys > ours ? keys - ours : 0;
 }
 
 static void read_facts(struct keyspace *keyspace, int db, struct engine_facts *facts)

@@ -60,6 +60,8 @@
     COUNTER(UPSTREAM_ERRORS, "upstream_errors", false, "requests that an old server refused, or whose connection broke") \
     COUNTER(UPSTREAM_UNASKED, "upstream_unasked", false, "keys not asked for because their old server is known to be down") \
     COUNTER(UPSTREAM_PASSED, "upstream_passed", false, "requests passed through to an old server") \
+    COUNTER(UPSTREAM_CARRIED, "upstream_carried", false, "items that an importer has brought") \
+    COUNTER(UPSTREAM_CARRIED_NOT, "upstream_carried_not", false, "not stored: the key is here, was changed here, or lives there") \
     COUNTER(MIRROR_QUEUED, "mirror_queued", false, "keys whose change is to be copied to an old server") \
     COUNTER(MIRROR_SENT, "mirror_sent", false, "copies that an old server has taken") \
     COUNTER(MIRROR_RETRIED, "mirror_retried", false, "copies that are sent again because the server did not answer") \

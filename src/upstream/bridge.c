@@ -329,16 +329,14 @@ static bool prepare(struct bridge *bridge, struct batch *batch, struct identity 
     struct span key;
     if (!command_is_item_name(bridge->command, name, &key)) return true;
     uint64_t hash = hash_key(name);
+    if (!bridge->host->may_ask(bridge->host, identity, request)) return true;
+    if (bridge_carry(bridge, batch, index, name, hash)) return true;
     if (bridge_is_here(bridge, hash)) {
-        if (bridge->reads && bridge->host->may_ask(bridge->host, identity, request))
-            (void)bridge_ask(bridge, batch, name, hash, request);
+        if (bridge->reads) (void)bridge_ask(bridge, batch, name, hash, request);
         return true;
     }
-    if (bridge->host->may_ask(bridge->host, identity, request)) {
-        bridge_pass(bridge, batch, index, name, hash);
-        (*passes)++;
-    }
-    return *passes < PASSES_AT_ONCE;
+    bridge_pass(bridge, batch, index, name, hash);
+    return ++*passes < PASSES_AT_ONCE;
 }
 
 bool bridge_hold(struct bridge *bridge, struct batch *batch, struct identity *identity)

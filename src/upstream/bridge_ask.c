@@ -20,7 +20,7 @@ struct question {
     int64_t asked_ms;   /* wall clock: expiries that come are counted from then */
     uint64_t give_up_us;
     unsigned attempts;
-    bool is_removing; /* somebody waits to remove the key: if it cannot be found out, it counts as removed */
+    bool is_removing; /* somebody waits to remove the key: if it does not come to be here, it counts as removed */
     struct errand **waiters;
     size_t waiter_count;
     size_t waiter_capacity;
@@ -89,7 +89,7 @@ static bool must_know(const struct bridge *bridge, const struct request *request
     return (request->extras && (request->extras->asks & ASK_COMPARE)) || removes(bridge, request);
 }
 
-/* The old server has, or may have, a key that was removed here. */
+/* Somebody else has, or may have, a key that was removed here. */
 static void count_as_removed(struct bridge *bridge, struct span name)
 {
     bridge_note_change(bridge, bridge->command->db, name);
@@ -207,8 +207,8 @@ static void count_failure(struct bridge *bridge, const struct job *job)
     counter_add(bridge->counters, job->outcome == JOB_LATE ? COUNTER_UPSTREAM_TIMEOUTS : COUNTER_UPSTREAM_ERRORS, 1);
 }
 
-/* The key may still be at the old server, and whoever waits may be about to remove it. */
-static void end_unknown(struct bridge *bridge, struct question *question)
+/* The key may still be at the old server, or an importer may hold it in his hands, and whoever waits may be about to remove it. */
+static void end_unstored(struct bridge *bridge, struct question *question)
 {
     if (question->is_removing) count_as_removed(bridge, named_span(&question->named));
     end_question(bridge, question);
@@ -240,7 +240,7 @@ static void take_hit(struct bridge *bridge, struct question *question, struct jo
     } else {
         counter_add(bridge->counters,
                     storing == STORING_STALE ? COUNTER_UPSTREAM_STALE_DISCARDED : COUNTER_UPSTREAM_UNSTORED, 1);
-        end_unknown(bridge, question);
+        end_unstored(bridge, question);
     }
 }
 
@@ -255,17 +255,17 @@ void bridge_take_fetched(struct bridge *bridge, struct job *job)
     }
     if (is_miss(job)) {
         counter_add(bridge->counters, COUNTER_UPSTREAM_MISSES, 1);
-        end_question(bridge, question);
-    } else {
-        if (!is_hit(job)) count_failure(bridge, job);
-        end_unknown(bridge, question);
+    } else if (!is_hit(job)) {
+        count_failure(bridge, job);
     }
+    end_unstored(bridge, question);
     job_free(&job);
 }
 
 void bridge_retry_stalled(struct bridge *bridge)
 {
     if (ring_is_empty(&bridge->stalled)) return;
+    uint64_t now_us = clock_monotonic_us();
     struct ring retried = bridge->stalled;
     retried.next->previous = retried.previous->next = &retried;
     ring_init(&bridge->stalled);
@@ -274,7 +274,13 @@ void bridge_retry_stalled(struct bridge *bridge)
         struct job *job = question->answer;
         question->answer = NULL;
         ring_remove(&question->link);
-        take_hit(bridge, question, job);
+        if (now_us < question->give_up_us) {
+            take_hit(bridge, question, job);
+            continue;
+        }
+        job_free(&job);
+        counter_add(bridge->counters, COUNTER_UPSTREAM_UNSTORED, 1);
+        end_unstored(bridge, question);
     }
 }
 
@@ -294,5 +300,5 @@ void bridge_give_up_asks(struct bridge *bridge, uint64_t now_us)
         if (now_us < question->give_up_us) break;
         give_up(bridge, question);
     }
-    while (now_us == UINT64_MAX && !ring_is_empty(&bridge->stalled)) end_unknown(bridge, question_of_link(bridge->stalled.next));
+    while (now_us == UINT64_MAX && !ring_is_empty(&bridge->stalled)) end_unstored(bridge, question_of_link(bridge->stalled.next));
 }

@@ -1,5 +1,5 @@
 /* What the files of the bridge share: bridge.c (options, turns, changes), bridge_ask.c (reading through), bridge_pass.c (passing
- * through), bridge_mirror.c (copying) and bridge_stats.c. Nobody else includes this. */
+ * through), bridge_carry.c (what an importer brings), bridge_mirror.c (copying) and bridge_stats.c. Nobody else includes this. */
 #ifndef DIGLOT_UPSTREAM_BRIDGE_PARTS_H
 #define DIGLOT_UPSTREAM_BRIDGE_PARTS_H
 
@@ -38,6 +38,9 @@ void bridge_retry_stalled(struct bridge *bridge);
 /* Those whose time is over by then go on without; UINT64_MAX: all. */
 void bridge_give_up_asks(struct bridge *bridge, uint64_t now_us);
 void bridge_free_asks(struct bridge *bridge);
+
+/* bridge_carry.c: stores what an importer brings. False: the message is none of that kind, or the gate has to refuse it. */
+bool bridge_carry(struct bridge *bridge, struct batch *batch, uint32_t index, struct span name, uint64_t hash);
 
 /* bridge_pass.c: passes a message through. */
 void bridge_pass(struct bridge *bridge, struct batch *batch, uint32_t index, struct span name, uint64_t hash);

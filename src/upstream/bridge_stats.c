@@ -19,6 +19,8 @@ static const struct {
     {"upstream_errors", COUNTER_UPSTREAM_ERRORS},
     {"upstream_unasked", COUNTER_UPSTREAM_UNASKED},
     {"upstream_passed", COUNTER_UPSTREAM_PASSED},
+    {"upstream_carried", COUNTER_UPSTREAM_CARRIED},
+    {"upstream_carried_not", COUNTER_UPSTREAM_CARRIED_NOT},
     {"mirror_queued", COUNTER_MIRROR_QUEUED},
     {"mirror_sent", COUNTER_MIRROR_SENT},
     {"mirror_retried", COUNTER_MIRROR_RETRIED},

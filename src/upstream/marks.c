@@ -151,6 +151,13 @@ void marks_clear(struct marks *marks)
     for (unsigned share = 0; share < SHARES; share++) marks_clear_share(marks, share);
 }
 
+size_t marks_strings(const struct marks *marks)
+{
+    size_t count = 0;
+    for (unsigned share = 0; share < SHARES; share++) count += marks->shares[share] || marks->is_full[share];
+    return count;
+}
+
 void marks_note_lost(struct marks *marks)
 {
     marks->is_lost = marks->is_loaded;

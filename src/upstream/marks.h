@@ -49,6 +49,9 @@ void marks_clear_share(struct marks *marks, unsigned share);
 /* Another migration begins, or this one has ended. */
 void marks_clear(struct marks *marks);
 
+/* How many strings there are: keys that are no items. */
+size_t marks_strings(const struct marks *marks);
+
 /* One of the strings was changed by somebody else. May be called while a key is open. */
 void marks_note_lost(struct marks *marks);
 /* Writes anew what was lost. Writing must be possible. */

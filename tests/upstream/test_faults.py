@@ -90,7 +90,7 @@ def test_a_frozen_memcached_under_load(bridge, old_memcached):
             for i in range(100):
                 answers.append(client.get(f"k:{(i + number) % 100}"))
     with new.connect() as client:
-        assert client.get("k:0") == (b"v", 0)
+        wait_until(lambda: client.get("k:0") == (b"v", 0), "the first answer")
     os.kill(old.pid, signal.SIGSTOP)
     try:
         threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]
