@@ -128,7 +128,7 @@ static bool set_up_options(struct diglot *diglot, RedisModuleCtx *ctx)
     if (!diglot->config) return false;
     char error[BRIDGE_ERROR_SIZE];
     const char *refusal = options_refusal(&diglot->options);
-    if (!refusal) refusal = bridge_refusal(&diglot->options, error);
+    if (!refusal) refusal = engine_upstream_refusal(&diglot->options, is_in_cluster(ctx), error);
     if (refusal) return refuse(ctx, refusal);
     if (is_in_cluster(ctx) && option_get(&diglot->options, db) != 0)
         return refuse(ctx, "diglot.db must be 0 in a cluster, where other databases do not move with their slots in every engine");

@@ -122,8 +122,10 @@ static int apply_upstream(RedisModuleCtx *not_for_calls, void *user_data, RedisM
     (void)not_for_calls, (void)user_data;
     const struct engine *engine = engine_instance();
     char sentence[BRIDGE_ERROR_SIZE];
-    if (!engine || !bridge_refusal(engine->options, sentence)) return API_OK;
-    *error = api.CreateString(NULL, sentence, strlen(sentence));
+    if (!engine) return API_OK;
+    const char *refusal = engine_upstream_refusal(engine->options, engine->cluster.is_enabled, sentence);
+    if (!refusal) return API_OK;
+    *error = api.CreateString(NULL, refusal, strlen(refusal));
     return API_ERR;
 }
 

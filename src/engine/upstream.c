@@ -43,6 +43,13 @@ static bool configure(struct bridge_host *host, struct roster *roster)
     return true;
 }
 
+const char *engine_upstream_refusal(const struct options *options, bool is_in_cluster, char error[BRIDGE_ERROR_SIZE])
+{
+    if (is_in_cluster && bridge_is_wanted(options))
+        return "diglot.upstream does not work on the nodes of a cluster: migrate to one server, and make a cluster of it then";
+    return bridge_refusal(options, error);
+}
+
 bool engine_upstream_init(struct engine_upstream *upstream, struct command_context *command, struct gate *gate,
                           struct access *access)
 {

@@ -20,6 +20,9 @@ struct engine_upstream {
 /* False with errno when the kernel refuses a descriptor. */
 MUST_USE bool engine_upstream_init(struct engine_upstream *upstream, struct command_context *command, struct gate *gate,
                                    struct access *access);
+/* NULL when what the options say of old servers can be done here, else one sentence, in `error` or static. */
+const char *engine_upstream_refusal(const struct options *options, bool is_in_cluster, char error[BRIDGE_ERROR_SIZE]);
+
 /* Ends the courier's thread. */
 void engine_upstream_stop(struct engine_upstream *upstream);
 void engine_upstream_deinit(struct engine_upstream *upstream);

@@ -25,7 +25,7 @@ static struct span list_of(const struct options *options)
     return span_of(options->upstream, strlen(options->upstream));
 }
 
-static bool is_named(const struct options *options)
+bool bridge_is_wanted(const struct options *options)
 {
     return options->upstream[strspn(options->upstream, " ,")] != '\0';
 }
@@ -56,7 +56,7 @@ _Static_assert(BRIDGE_ERROR_SIZE >= FLEET_ERROR_SIZE && BRIDGE_ERROR_SIZE >= DIA
 
 const char *bridge_refusal(const struct options *options, char error[BRIDGE_ERROR_SIZE])
 {
-    if (!is_named(options)) return NULL;
+    if (!bridge_is_wanted(options)) return NULL;
     struct roster *roster = make_roster(options, error);
     if (!roster) return error;
     roster_release(&roster);
@@ -123,7 +123,7 @@ static void take_share(struct bridge *bridge)
 /* What was changed here is forgotten where a migration begins or ends, but not where a server starts in the middle of one. */
 static void apply_options(struct bridge *bridge)
 {
-    bool was_on = bridge->roster != NULL, is_on = is_named(bridge->options);
+    bool was_on = bridge->roster != NULL, is_on = bridge_is_wanted(bridge->options);
     bridge->is_stale = false;
     bridge->is_quiet = true;
     if (!bridge->is_fresh && was_on != is_on) marks_clear(&bridge->marks);

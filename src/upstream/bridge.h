@@ -86,6 +86,9 @@ void bridge_init(struct bridge *bridge, struct bridge_host *host, struct command
 /* Batches that wait are their connections'; jobs under way must not come back any more. */
 void bridge_deinit(struct bridge *bridge);
 
+/* Whether diglot.upstream names a server. */
+bool bridge_is_wanted(const struct options *options);
+
 /* NULL when the options of diglot.upstream make sense, else one sentence in `error`, which is returned. */
 #define BRIDGE_ERROR_SIZE 640
 const char *bridge_refusal(const struct options *options, char error[BRIDGE_ERROR_SIZE]);

@@ -303,6 +303,11 @@ def test_wrong_options_are_refused(bridge, start_engine):
     assert 'diglot.upstream takes HOST:PORT[:WEIGHT], not "host:0"' in wrong.expect_refusal()
 
 
+def test_nodes_of_a_cluster_refuse(start_engine):
+    node = start_engine(start=False, upstream="localhost:11211", config={"cluster-enabled": "yes"})
+    assert "diglot.upstream does not work on the nodes of a cluster" in node.expect_refusal()
+
+
 def test_many_clients_at_once(old_memcached, bridge):
     """Readers and writers of the same keys: nobody sees an old value behind a new one."""
     old = old_memcached()
