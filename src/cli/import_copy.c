@@ -44,7 +44,8 @@ static void fail_item(struct copier *copier, struct parcel_item *item, struct sp
     failures_add(&copier->import->failures, reason, parcel_item_key(item));
 }
 
-/* Hands a found item to the target. Mode E is add: what is there stays. */
+/* Hands a found item to the target. Mode E is add: what is there stays; and P, which memcached ignores, tells a bridge that the item
+ * comes from an old server, so that what was removed here stays removed (docs/upstream.md). */
 static void put_item(struct copier *copier, struct parcel_item *item, struct span value)
 {
     if (item_size(item->key.size, item->flags, value.size) > copier->import->item_size_max) {
@@ -56,7 +57,7 @@ static void put_item(struct copier *copier, struct parcel_item *item, struct spa
         item->state = ITEM_MISSING; /* in its last second */
         return;
     }
-    client_put_ms(&copier->to->output, parcel_item_key(item), item->flags, exptime, SPAN("ME"), value);
+    client_put_ms(&copier->to->output, parcel_item_key(item), item->flags, exptime, SPAN("ME Pcarry"), value);
 }
 
 /* A failure shows when the answers are taken. */
