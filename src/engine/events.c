@@ -305,7 +305,10 @@ static void on_config(RedisModuleCtx *ctx, struct api_event event, uint64_t sube
         is_upstream |= strncmp(info->names[i], "diglot.upstream", 15) == 0;
     }
     if (engine) engine->keyspace.frequency.is_known = false;
-    if (engine && is_upstream) bridge_note_options(&engine->upstream.bridge);
+    if (engine && is_upstream) {
+        bridge_note_options(&engine->upstream.bridge);
+        version_note_change_of_all(&engine->versions); /* what is near may be another's now (diglot.upstream-share) */
+    }
     if (engine) access_note_change(&engine->access); /* the default user's password, maybe */
     char sentence[TLS_ERROR_SIZE];
     if (engine && is_tls && !engine->reload_tls(engine->owner, sentence)) api.Log(ctx, "warning", "%s", sentence);
