@@ -5,7 +5,6 @@
 #include "base/number.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* Room for all flags of a line. */
@@ -33,18 +32,26 @@ static bool asks(const struct job *job, uint32_t what)
 
 /* ---- Meta ---- */
 
-__attribute__((format(printf, 2, 3))) static void add(struct flags *flags, const char *format, ...)
+/* Letters and what stands behind them, all of them ours. */
+static void add(struct flags *flags, const char *words)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    size_t room = sizeof flags->text - flags->size;
-    const char *blank = flags->size > 0 ? " " : "";
-    int size = snprintf(flags->text + flags->size, room, "%s", blank);
+    int size = snprintf(flags->text + flags->size, FLAGS_SIZE - flags->size, "%s%s", flags->size > 0 ? " " : "", words);
+    CHECK(size > 0 && (size_t)size < FLAGS_SIZE - flags->size);
     flags->size += (size_t)size;
-    size = vsnprintf(flags->text + flags->size, sizeof flags->text - flags->size, format, arguments);
-    va_end(arguments);
-    CHECK(size > 0 && (size_t)size < sizeof flags->text - flags->size);
-    flags->size += (size_t)size;
+}
+
+static void add_unsigned(struct flags *flags, char letter, uint64_t number)
+{
+    char word[NUMBER_TEXT_SIZE + 2];
+    (void)snprintf(word, sizeof word, "%c%" PRIu64, letter, number);
+    add(flags, word);
+}
+
+static void add_signed(struct flags *flags, char letter, int64_t number)
+{
+    char word[NUMBER_TEXT_SIZE + 2];
+    (void)snprintf(word, sizeof word, "%c%" PRId64, letter, number);
+    add(flags, word);
 }
 
 static struct span flags_text(const struct flags *flags)
@@ -56,11 +63,11 @@ static struct span flags_text(const struct flags *flags)
 static void add_common(struct flags *flags, const struct job *job)
 {
     const struct extras *extras = job->request.extras;
-    if (job->request.op == REQUEST_CAS) add(flags, "C%" PRIu64, job->request.operand);
+    if (job->request.op == REQUEST_CAS) add_unsigned(flags, 'C', job->request.operand);
     if (!extras) return;
     bool compares = asks(job, ASK_COMPARE) && job->request.op != REQUEST_GET && job->request.op != REQUEST_GAT;
-    if (compares && job->request.op != REQUEST_CAS) add(flags, "C%" PRIu64, extras->compare);
-    if (asks(job, ASK_TOKEN)) add(flags, "E%" PRIu64, extras->token);
+    if (compares && job->request.op != REQUEST_CAS) add_unsigned(flags, 'C', extras->compare);
+    if (asks(job, ASK_TOKEN)) add_unsigned(flags, 'E', extras->token);
     if (asks(job, ASK_INVALIDATE)) add(flags, "I");
     if (asks(job, ASK_CLEAR)) add(flags, "x");
 }
@@ -74,10 +81,10 @@ static void put_get(struct buffer *output, const struct job *job)
     add(&flags, asks(job, ASK_NO_VALUE) ? "f s c" : "v f s c");
     if (asks(job, ASK_HISTORY)) add(&flags, "h l");
     if (asks(job, ASK_TTL_BEFORE_TOUCH | ASK_TTL_BEFORE_VIVIFY)) add(&flags, "t");
-    if (asks(job, ASK_RECACHE_BEFORE_TOUCH)) add(&flags, "R%" PRId64, extras->recache_seconds);
-    if (touches) add(&flags, "T%" PRId64, job->request.exptime);
-    if (asks(job, ASK_VIVIFY)) add(&flags, "N%" PRId64, extras->vivify_exptime);
-    if (asks(job, ASK_RECACHE) && !asks(job, ASK_RECACHE_BEFORE_TOUCH)) add(&flags, "R%" PRId64, extras->recache_seconds);
+    if (asks(job, ASK_RECACHE_BEFORE_TOUCH)) add_signed(&flags, 'R', extras->recache_seconds);
+    if (touches) add_signed(&flags, 'T', job->request.exptime);
+    if (asks(job, ASK_VIVIFY)) add_signed(&flags, 'N', extras->vivify_exptime);
+    if (asks(job, ASK_RECACHE) && !asks(job, ASK_RECACHE_BEFORE_TOUCH)) add_signed(&flags, 'R', extras->recache_seconds);
     if (!asks(job, ASK_TTL_BEFORE_TOUCH | ASK_TTL_BEFORE_VIVIFY)) add(&flags, "t");
     if (asks(job, ASK_NO_BUMP)) add(&flags, "u");
     add_common(&flags, job);
@@ -86,13 +93,13 @@ static void put_get(struct buffer *output, const struct job *job)
 
 static void put_store(struct buffer *output, const struct job *job)
 {
-    static const char modes[REQUEST_OPS] = {
-        [REQUEST_SET] = 'S', [REQUEST_ADD] = 'E', [REQUEST_REPLACE] = 'R', [REQUEST_APPEND] = 'A', [REQUEST_PREPEND] = 'P',
-        [REQUEST_CAS] = 'S',
+    static const char *const modes[REQUEST_OPS] = {
+        [REQUEST_SET] = "c MS",    [REQUEST_ADD] = "c ME",     [REQUEST_REPLACE] = "c MR",
+        [REQUEST_APPEND] = "c MA", [REQUEST_PREPEND] = "c MP", [REQUEST_CAS] = "c MS",
     };
     struct flags flags = {0};
-    add(&flags, "c M%c", modes[job->request.op]);
-    if (asks(job, ASK_VIVIFY)) add(&flags, "N%" PRId64, job->request.extras->vivify_exptime);
+    add(&flags, modes[job->request.op]);
+    if (asks(job, ASK_VIVIFY)) add_signed(&flags, 'N', job->request.extras->vivify_exptime);
     add_common(&flags, job);
     client_put_ms(output, job_key(job), job->request.flags, job->request.exptime, flags_text(&flags),
                   buffer_content(&job->bytes));
@@ -102,9 +109,13 @@ static void put_count(struct buffer *output, const struct job *job)
 {
     struct flags flags = {0};
     const struct extras *extras = job->request.extras;
-    add(&flags, "v c D%" PRIu64 " M%c", job->request.operand, job->request.op == REQUEST_INCR ? 'I' : 'D');
-    if (asks(job, ASK_VIVIFY)) add(&flags, "N%" PRId64 " J%" PRIu64, extras->vivify_exptime, extras->initial);
-    if (asks(job, ASK_TOUCH)) add(&flags, "T%" PRId64, job->request.exptime);
+    add(&flags, job->request.op == REQUEST_INCR ? "v c MI" : "v c MD");
+    add_unsigned(&flags, 'D', job->request.operand);
+    if (asks(job, ASK_VIVIFY)) {
+        add_signed(&flags, 'N', extras->vivify_exptime);
+        add_unsigned(&flags, 'J', extras->initial);
+    }
+    if (asks(job, ASK_TOUCH)) add_signed(&flags, 'T', job->request.exptime);
     add(&flags, "t");
     add_common(&flags, job);
     client_put_ma(output, job_key(job), flags_text(&flags));
@@ -113,7 +124,7 @@ static void put_count(struct buffer *output, const struct job *job)
 static void put_delete(struct buffer *output, const struct job *job)
 {
     struct flags flags = {0};
-    if (asks(job, ASK_TOUCH)) add(&flags, "T%" PRId64, job->request.exptime);
+    if (asks(job, ASK_TOUCH)) add_signed(&flags, 'T', job->request.exptime);
     add_common(&flags, job);
     client_put_md(output, job_key(job), flags_text(&flags));
 }
@@ -121,7 +132,8 @@ static void put_delete(struct buffer *output, const struct job *job)
 static void put_touch(struct buffer *output, const struct job *job)
 {
     struct flags flags = {0};
-    add(&flags, "f s c T%" PRId64, job->request.exptime);
+    add(&flags, "f s c");
+    add_signed(&flags, 'T', job->request.exptime);
     client_put_mg(output, job_key(job), flags_text(&flags));
 }
 
