@@ -358,6 +358,7 @@ bool bridge_answer(struct batch *batch, uint32_t index)
     struct errand *errand = batch->errand;
     if (!errand || !errand->answers[index]) return false;
     struct message *message = &batch->messages[index];
+    message->result = (struct result){.status = RESULT_PENDING}; /* the near cache may have had a copy */
     pass_settle(errand->answers[index], &message->request, &message->result, &batch->values);
     job_free(&errand->answers[index]);
     return true;

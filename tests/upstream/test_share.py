@@ -161,3 +161,24 @@ def test_resp_writes_reach_clients_of_the_rest(old_memcached, bridge):
         client.set("k", b"w")
         assert new.resp().get("k") is None  # the copy here is out of date
         assert client.get("k") == (b"w", 0)
+
+
+def test_the_near_cache_knows_of_the_share(old_memcached, bridge):
+    """What a worker keeps of a key is out of date when the key goes back to the old server and is changed there."""
+    old = old_memcached()
+    new = bridge(old, upstream_mirror="yes", cache_size="16mb")
+    keys = [f"k:{i}" for i in range(20)]
+    with new.connect() as client:
+        for key in keys:
+            client.set(key, b"1")
+        for _ in range(20):
+            assert len(client.fetch("get " + " ".join(keys))) == 20  # hot
+        new.wait_mirrored()
+        new.configure(upstream_share=0)
+        for key in keys:
+            client.set(key, b"2")
+            assert client.get(key) == (b"2", 0)
+            assert client.ask(b"incr %s 1" % key.encode()) == b"3"
+            assert client.fetch(f"get {key} {key}") == {key.encode(): (b"3", 0, None)}
+        new.configure(upstream_share=100)
+        assert client.fetch("get " + " ".join(keys)) == {key.encode(): (b"3", 0, None) for key in keys}
