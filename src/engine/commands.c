@@ -71,15 +71,17 @@ static bool is_foreign(RedisModuleCtx *ctx, RedisModuleString *name)
     return type != API_KEY_EMPTY && type != API_KEY_STRING;
 }
 
+/* The token is text: it is larger than 2^53, and JavaScript's numbers, and those of the engine's own scripts, would round it. */
 static int reply_item(RedisModuleCtx *ctx, const struct result *result, struct span values)
 {
+    char token[NUMBER_TEXT_SIZE];
     api.ReplyWithArray(ctx, 3);
     api.ReplyWithStringBuffer(ctx, values.data + result->value_offset, result->value_size);
     api.ReplyWithLongLong(ctx, result->flags);
-    return api.ReplyWithLongLong(ctx, (long long)result->number);
+    return api.ReplyWithStringBuffer(ctx, token, number_format_u64(token, result->number));
 }
 
-/* DIGLOT.GET key → value, flags, CAS token; null when the key is absent or its flags are lost. */
+/* DIGLOT.GET key → value, flags (a number), CAS token (a string); null when the key is absent or its flags are lost. */
 static int diglot_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     if (argc != 2) return api.WrongArity(ctx);

@@ -33,7 +33,15 @@ def test_diglot_set_in_a_transaction_writes_where_the_client_is(server, client):
 
 def test_get_tells_value_flags_and_token(client, call):
     client.set("k", b"value\r\n\0", flags=4294967295)
-    assert call("DIGLOT.GET", "k") == [b"value\r\n\0", 4294967295, client.token("k")]
+    assert call("DIGLOT.GET", "k") == [b"value\r\n\0", 4294967295, b"%d" % client.token("k")]
+
+
+def test_a_token_passes_through_scripts_and_is_not_rounded(client, call):
+    client.set("k", b"old")
+    token = call("EVAL", "return redis.call('DIGLOT.GET', KEYS[1])[3]", 1, "k")
+    assert token == b"%d" % client.token("k")
+    assert client.ask(b"ms k 3 E18446744073709551615\r\nnew").startswith(b"HD")
+    assert call("DIGLOT.GET", "k")[2] == b"%d" % client.token("k")
 
 
 def test_get_of_an_absent_key_is_null(call):
@@ -87,7 +95,7 @@ def test_set_with_a_token_that_does_not_hold_is_null(client, call, redis):
 
 def test_a_token_of_diglot_get_works_in_memcacheds_cas(client, call):
     call("DIGLOT.SET", "k", "v", "FLAGS", 1)
-    token = call("DIGLOT.GET", "k")[2]
+    token = int(call("DIGLOT.GET", "k")[2])
     assert client.cas("k", b"new", token, flags=2) == b"STORED"
     assert client.cas("k", b"new", token) == b"EXISTS"
 

@@ -218,7 +218,7 @@ class RespClient(Client):
 
     def gets(self, key, _):
         item = self.call("DIGLOT.GET", key)
-        return NOT_FOUND if item is None else Answer("ok", *item)
+        return NOT_FOUND if item is None else Answer("ok", item[0], item[1], int(item[2]))
 
     def set(self, key, operation):
         assert self.call("DIGLOT.SET", key, operation.value, "FLAGS", operation.flags) == b"OK"
