@@ -82,7 +82,11 @@ test: client-packages ## install what is missing and run every test
 test-clients: client-deps ## every client library, also those that `make test` leaves out
 	@scripts/run-tests clients-all
 
-test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, faults, upstream, cli, adapters, readme, asan, tsan
+test-adapters: client-packages ## the adapters of clients/, that for Node among them
+	@command -v npm >/dev/null || scripts/install-packages nodejs npm
+	@scripts/run-tests adapters
+
+test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, faults, upstream, cli, readme, asan, tsan
 	@scripts/run-tests $*
 
 lint: ## the checks of the tree itself
