@@ -5,7 +5,6 @@ static bool notes_equal(const struct copy_note *a, const struct copy_note *b)
     return a->target == b->target && a->source == b->source && a->names_db == b->names_db;
 }
 
-
 static void remove_at(struct copy_table *table, size_t index)
 {
     table->count--;
@@ -37,6 +36,16 @@ int copy_table_client_db(const struct copy_table *table, const struct item_key *
         if (note->target == target->hash && note->target_db == target_db) return note->client_db;
     }
     return -1;
+}
+
+bool copy_table_is_crowded(const struct copy_table *table)
+{
+    return table->count > COPY_NOTES / 2;
+}
+
+void copy_table_reset(struct copy_table *table)
+{
+    *table = (struct copy_table){0};
 }
 
 bool copy_table_take(struct copy_table *table, const struct item_key *target, struct copy_note *note)

@@ -33,6 +33,12 @@ void copy_table_note(struct copy_table *table, const struct item_key *source, co
 /* The client's database as the newest note of a target in that database has it; -1 where there is none. */
 int copy_table_client_db(const struct copy_table *table, const struct item_key *target, int target_db);
 
+/* True when so many commands have failed that notes are dropped, or soon will be. */
+bool copy_table_is_crowded(const struct copy_table *table);
+
+/* Forgets everything: no command that was seen is still to be executed. */
+void copy_table_reset(struct copy_table *table);
+
 /* Takes all notes of a target; False when they do not tell one source. */
 bool copy_table_take(struct copy_table *table, const struct item_key *target, struct copy_note *note);
 

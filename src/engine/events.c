@@ -316,11 +316,12 @@ static void on_config(RedisModuleCtx *ctx, struct api_event event, uint64_t sube
 
 static void on_cron(RedisModuleCtx *ctx, struct api_event event, uint64_t subevent, void *data)
 {
-    (void)ctx, (void)event, (void)subevent, (void)data;
+    (void)event, (void)subevent, (void)data;
     struct engine *engine = engine_instance();
     if (!engine) return;
     calm_note_cron(&engine->calm);
     uint64_t now_us = clock_monotonic_us();
+    relocations_note_time(engine, ctx, now_us);
     access_note_time(&engine->access, now_us);
     executor_note_time(&engine->executor, now_us);
 }

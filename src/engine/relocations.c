@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* memmem */
 #include "engine/relocations.h"
 
 #include "engine/engine.h"
@@ -36,6 +37,35 @@ void relocations_note_command(struct engine *engine, RedisModuleCommandFilterCtx
     }
     copy_table_note(&engine->relocations.copies, &source, &target, names_db, forecast, target_db);
     engine->relocations.copying_client_db = names_db ? client_db(filter) : -1;
+}
+
+/* The clients' list is long where there are many; a "multi=-1" is one that queues nothing. */
+#define TIDY_INTERVAL_US 1000000u
+
+static bool somebody_queues(RedisModuleCtx *ctx)
+{
+    RedisModuleCallReply *reply = api.Call(ctx, "CLIENT", "c", "LIST");
+    if (!reply) return true;
+    size_t size = 0;
+    const char *data = api.CallReplyStringPtr(reply, &size);
+    struct span list = span_of(data ? data : "", size);
+    bool queues = list.size == 0;
+    const struct span mark = SPAN(" multi=");
+    for (const char *at = list.data; !queues && (at = memmem(at, (size_t)(list.data + list.size - at), mark.data, mark.size));) {
+        at += mark.size;
+        queues = at < list.data + list.size && *at != '-';
+    }
+    api.FreeCallReply(reply);
+    return queues;
+}
+
+/* While writes are paused, a command may have been seen that is executed later. */
+void relocations_note_time(struct engine *engine, RedisModuleCtx *ctx, uint64_t now_us)
+{
+    struct relocations *relocations = &engine->relocations;
+    if (!copy_table_is_crowded(&relocations->copies) || now_us < relocations->next_tidy_us || api.AvoidReplicaTraffic()) return;
+    relocations->next_tidy_us = now_us + TIDY_INTERVAL_US;
+    if (!somebody_queues(ctx)) copy_table_reset(&relocations->copies);
 }
 
 /* ---- The events ---- */

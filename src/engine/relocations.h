@@ -24,12 +24,17 @@ struct relocations {
     struct item_key moving_from; /* without its name */
     int copying_client_db;       /* of the client whose COPY with option DB was seen last; -1: not known */
     struct client_db_tracker client_dbs; /* Valkey only */
+    uint64_t next_tidy_us;       /* monotonic */
 };
 
 void relocations_init(struct relocations *relocations);
 
 /* The command filter: sees every command before it is executed or queued. `name` is the command's. */
 void relocations_note_command(struct engine *engine, RedisModuleCommandFilterCtx *filter, struct span name, int count);
+
+/* A moment has passed: what commands that failed have left behind is forgotten when there is much of it, and no client has
+ * commands queued in MULTI. */
+void relocations_note_time(struct engine *engine, RedisModuleCtx *ctx, uint64_t now_us);
 
 /* The events. Those about a key that is a ledger string itself carry no flags. */
 void relocations_note_moved_from(struct engine *engine, int db, const struct item_key *key);

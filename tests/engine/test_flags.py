@@ -590,3 +590,26 @@ def test_a_ledger_does_not_grow_with_items_that_come_and_go(client, redis):
     client.talk(b"")
     assert redis.strlen(name) <= 16 * 1024
     assert client.get("{one}keeper") == (b"v", 1)
+
+
+def test_copies_that_fail_by_the_hundred_spoil_none_later(start_engine):
+    """Each is noted before it is known to fail; what they leave is forgotten, but not while somebody has a COPY queued."""
+    server = start_engine()
+    redis = server.resp()
+    with server.connect() as client, server.resp_connection() as queueing:
+        client.set("source", b"value", flags=5)
+        client.set("other", b"other", flags=6)
+        queueing.call("MULTI")
+        queueing.call("COPY", "other", "queued")
+        for i in range(600):
+            redis.execute_command("COPY", "absent", f"target-{i}")
+        queueing.call("EXEC")
+        assert client.get("queued") in (None, (b"other", 6))
+
+        def copies_well():
+            redis.execute_command("COPY", "source", "copy", "REPLACE")
+            return client.get("copy") == (b"value", 5)
+        wait_until(copies_well, "copies to be trusted again")
+        for i in range(600):
+            redis.execute_command("COPY", "source", f"target-{i}")
+        assert all(client.get(f"target-{i}") in (None, (b"value", 5)) for i in range(600))

@@ -93,6 +93,25 @@ static void test_a_target_whose_note_was_dropped_is_not_trusted_again(void **sta
     assert_false(take(&table, "x", &found));
 }
 
+static void test_when_nothing_is_to_be_executed_all_is_forgotten(void **state)
+{
+    (void)state;
+    struct copy_table table = {0};
+    struct copy_note found;
+    note(&table, "stale", "x", false);
+    assert_false(copy_table_is_crowded(&table));
+    for (int i = 0; i < COPY_NOTES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "target-%d", i);
+        note(&table, "s", name, false);
+    }
+    assert_true(copy_table_is_crowded(&table));
+    copy_table_reset(&table);
+    assert_false(copy_table_is_crowded(&table));
+    note(&table, "s", "x", false);
+    assert_true(take(&table, "x", &found));
+}
+
 static void test_the_newest_note_tells_where_the_client_is(void **state)
 {
     (void)state;
@@ -122,6 +141,7 @@ int main(void)
         cmocka_unit_test(test_the_newest_note_tells_where_the_client_is),
         cmocka_unit_test(test_a_command_sent_again_is_noted_once),
         cmocka_unit_test(test_a_target_whose_note_was_dropped_is_not_trusted_again),
+        cmocka_unit_test(test_when_nothing_is_to_be_executed_all_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
