@@ -24,6 +24,7 @@ void copy_table_note(struct copy_table *table, const struct item_key *source, co
     remove_equal(table, &note); /* the newest is the last */
     if (table->count == COPY_NOTES) {
         table->dropped[table->notes[0].target % COPY_DROPPED] = true;
+        table->has_dropped = true;
         remove_at(table, 0);
     }
     table->notes[table->count++] = note;
@@ -40,7 +41,7 @@ int copy_table_client_db(const struct copy_table *table, const struct item_key *
 
 bool copy_table_is_crowded(const struct copy_table *table)
 {
-    return table->count > COPY_NOTES / 2;
+    return table->has_dropped || table->count > COPY_NOTES / 2;
 }
 
 void copy_table_reset(struct copy_table *table)

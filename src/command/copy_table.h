@@ -24,6 +24,7 @@ struct copy_note {
 struct copy_table {
     struct copy_note notes[COPY_NOTES];
     size_t count;
+    bool has_dropped;
     bool dropped[COPY_DROPPED]; /* by target: a note was dropped for room */
 };
 
