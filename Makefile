@@ -77,7 +77,7 @@ run: ## build, then start Redis with the module in the foreground (RESP_PORT, ME
 	@scripts/run.sh
 
 test: client-packages ## install what is missing and run every test
-	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol engine engine-valkey cli clients adapters readme asan tsan
+	@scripts/run-tests lint unit unit-asan unit-tsan fuzz protocol engine engine-valkey upstream cli clients adapters readme asan tsan
 
 test-clients: client-deps ## every client library, also those that `make test` leaves out
 	@scripts/run-tests clients-all
