@@ -24,9 +24,13 @@ async function cluster(module) {
 }
 
 for (const module of [true, false]) {
-  test(`a cluster ${module ? 'with the module' : 'without'}`, async () => {
+  test(`a cluster ${module ? 'with the module' : 'without'}`, async (t) => {
     const nodes = await cluster(module);
     const client = new Client(new Redis.Cluster([{ host: '127.0.0.1', port: nodes[0].port }]));
+    t.after(() => {
+      client.redis.disconnect();
+      for (const node of nodes) node.kill();
+    });
     for (const key of KEYS) assert.equal(slotOf(Buffer.from(key)), await nodes[0].redis.cluster('KEYSLOT', key), key);
 
     const values = new Map([...KEYS, ...Array.from({ length: 200 }, (_, i) => `key:${i}`)].map((key, i) => [key, { i }]));
@@ -39,7 +43,11 @@ for (const module of [true, false]) {
     assert.equal(await client.get('plain'), 67);
     assert.equal(await client.delete('plain'), true);
     assert.equal(await client.cas('plain', 5, cas), undefined);
-    for (const node of nodes) assert.ok((await node.redis.dbsize()) > 100);
+    for (const node of nodes) {
+      assert.ok((await node.redis.dbsize()) > 100);
+      const sentAway = /errorstat_MOVED:count=(\d+)/.exec(await node.redis.info('errorstats'));
+      assert.ok(Number(sentAway?.[1] ?? 0) < 2 * KEYS.length, 'the client asks the right node'); // ioredis itself errs for keys with {}
+    }
     await client.flush();
     for (const node of nodes) assert.equal(await node.redis.dbsize(), 0);
     await client.quit();

@@ -92,9 +92,10 @@ describe('beside the memcached clients', () => {
   });
 });
 
-test('without the module the flags are still there', async () => {
+test('without the module the flags are still there', async (t) => {
   // The whole way: memcached clients, then the module is removed, then new items beside the old ones, and back.
   const engine = await Engine.started();
+  t.after(() => engine.kill());
   const writer = memcachedOf(engine);
   const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`many:${i}`, { i }]));
   for (const [key, value] of Object.entries({ ...VALUES, ...many })) await writer.set(key, value, 0);

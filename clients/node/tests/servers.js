@@ -94,6 +94,12 @@ export class Engine {
     rmSync(this.folder, { recursive: true });
   }
 
+  /** For a test that failed half way; nothing when it has ended. */
+  kill() {
+    this.redis.disconnect();
+    this.process.kill('SIGKILL');
+  }
+
   async #end() {
     this.redis.disconnect();
     this.process.kill('SIGTERM');
