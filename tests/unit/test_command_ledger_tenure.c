@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #define KEYS 8
-#define ROUNDS 3000
+#define ROUNDS 400
 #define STEPS 60
 
 struct node {
