@@ -1,10 +1,14 @@
 #include "net/memory.h"
 
+/* The values of a batch that is away are the executor's, and lent. */
 static size_t size_held(const struct connection *connection)
 {
     const struct batch *batch = connection->batch;
     size_t size = connection->input.capacity + connection->output.capacity;
-    return batch != NULL ? size + sizeof(*batch) + batch->values.capacity : size;
+    if (batch == NULL) {
+        return size;
+    }
+    return size + sizeof(*batch) + (connection->is_away ? 0 : batch->values.capacity);
 }
 
 static void set_held(struct connection *connection, size_t size)

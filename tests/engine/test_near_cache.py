@@ -103,7 +103,7 @@ def test_changes_over_memcached_are_seen_by_all_workers(server, client):
 def test_tokens_from_the_cache_are_the_engines(client, redis):
     warm(client, "k")
     token = client.token("k")
-    assert redis.execute_command("DIGLOT.GET", "k")[2] == token
+    assert int(redis.execute_command("DIGLOT.GET", "k")[2]) == token
     assert client.ask(b"mg k c") == b"HD c%d" % token
     redis.set("k", "value")
     assert client.cas("k", b"wrong", token) == b"EXISTS"

@@ -83,7 +83,7 @@ static void close_talk(struct talk *talk)
 
 static void check_split(struct span input, size_t split, const struct options *options, struct counters *counters)
 {
-    const struct doorkeeper doorkeeper = {true};
+    const struct doorkeeper doorkeeper = {.asks_login = true};
     struct talk whole, parts;
     open_talk(&whole, options, counters, &doorkeeper);
     open_talk(&parts, options, counters, &doorkeeper);

@@ -1,5 +1,6 @@
 """Certificates, and TLS connections to the memcached door."""
 import datetime
+import ipaddress
 import os
 import ssl
 import threading
@@ -14,6 +15,7 @@ from lib.servers import Engine, Memcached, free_port
 from lib.wire import Connection
 
 DAY = datetime.timedelta(days=1)
+LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 
 class Authority:
@@ -30,7 +32,7 @@ class Authority:
         begin, end = min(now, now + lifetime) - 2 * DAY, now + lifetime
         builder = x509.CertificateBuilder(self.name, name, key, x509.random_serial_number(), begin, end)
         builder = builder.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(LOOPBACK)]), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
     def _write(self, file_name, certificate, key, password=None):
