@@ -15,6 +15,9 @@
 /* The keys asked for lately, as bits; forgotten when so many have been noted that chance alone would let in too many. */
 #define SEEN_BITS (1u << 17)
 #define SEEN_MOST (SEEN_BITS / 8)
+/* An entry that has answered as often in its life was worth its copy, and is renewed at once. Fewer, and it has cost more than
+ * it saved: its key begins again as one that is seen for the first time. */
+#define HITS_WORTH 4
 /* How much of an entry is fetched ahead. */
 #define FETCHED_MAX 256
 
@@ -292,7 +295,11 @@ uint32_t near_cache_take_hits(struct near_entry *entry, uint64_t hash)
 
 bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, uint64_t hash)
 {
-    if (entry && entry->hash == hash && entry->hits > 0) return true;
+    if (entry && entry->hash == hash) {
+        if (entry->hits >= HITS_WORTH) return true;
+        struct bucket *bucket = bucket_of(cache, hash);
+        drop_slot(cache, bucket, find_slot(bucket, tag_of(hash)));
+    }
     uint64_t bit = (hash >> 20) % SEEN_BITS;
     uint64_t *bits = &cache->seen[bit / 64];
     if (*bits >> bit % 64 & 1) return true;

@@ -68,7 +68,8 @@ bool near_cache_answers(const struct near_cache *cache, struct near_entry *entry
 /* How often the key's entry has answered since the engine was last asked; tells it once. `entry` is what was located. */
 uint32_t near_cache_take_hits(struct near_entry *entry, uint64_t hash);
 
-/* Whether an item that it did not answer for is worth being stored; `entry` is what was located. Remembers the key. */
+/* Whether an item that it did not answer for is worth being stored; `entry` is what was located, and is dropped where it has
+ * answered too seldom in its life. Remembers the key. */
 bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, uint64_t hash);
 
 /* Keeps an item; all but the key, its hash and the value is taken from `item`. No effect for values that are too large. */
