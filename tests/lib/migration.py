@@ -1,0 +1,361 @@
+"""Clients of a migration that know what each key must be.
+
+Every key has one worker that changes it, and all workers read it. A change makes a new version of the key; value and flags follow
+from the key and the version, so whoever reads can tell which version it was: none older than the last one acknowledged before he
+asked, none newer than the last one begun when he was answered. A miss is right where one of these was an absence.
+What a killed server explains is told to the world beforehand: lose() and explain().
+"""
+import hashlib
+import random
+import threading
+import time
+import zlib
+from collections import Counter, defaultdict
+
+from lib.waiting import wait_until
+
+# Seconds that an expiry may be off: memcached's clock has whole seconds, and an item may have travelled some times.
+SLACK = 4
+SHORT_TTLS = range(6, 20)
+LONG_TTLS = (0, 3000, 100_000, 2_000_000)
+BATCH = 60
+
+
+class Record:
+    """A key: what it was told to be."""
+    __slots__ = ("key", "server", "is_counter", "size", "acknowledged", "begun", "absent", "expires", "safe", "token")
+
+    def __init__(self, key, server, is_counter=False, size=0):
+        self.key, self.server, self.is_counter, self.size = key, server, is_counter, size
+        self.acknowledged = self.begun = self.absent = 0  # versions; `absent`: the last one that was an absence
+        self.expires = 0  # the moment, 0: never, None: nobody knows
+        self.safe = 0  # losses of its server before it was written last
+        self.token = None
+
+    def content(self, version):
+        """(value, flags)"""
+        if self.is_counter:
+            return b"%d" % version, 0
+        digest = hashlib.md5(b"%s %d" % (self.key, version)).digest()
+        flags = int.from_bytes(digest[:4], "big") if digest[4] % 3 else 0
+        size = self.size or 16 + digest[5]
+        return (digest * (size // 16 + 1))[:size], flags
+
+    def is_absent(self):
+        return self.absent == self.acknowledged
+
+    def may_have_expired(self, now):
+        return self.expires is None or (self.expires and now > self.expires - SLACK)
+
+    def must_have_expired(self, now):
+        return bool(self.expires) and now > self.expires + SLACK
+
+
+class World:
+    """All keys, what went wrong, and how often who hit."""
+
+    def __init__(self):
+        self.records = []
+        self.faults = []
+        self.losses = defaultdict(int)  # server -> times that it has lost what it had
+        self.down = set()  # servers whose errors and misses are explained now
+        self.phases = {}
+        self.name = None
+        self.explained = Counter()
+        self.epoch = 0  # tokens of another one may be bad
+
+    def begin_phase(self, name):
+        self.name = name
+        self.phases[name] = Counter()
+
+    def count(self, what, number=1):
+        self.phases[self.name][what] += number
+
+    def fault(self, record, what):
+        self.faults.append(f"{self.name}: {record.key.decode()} at server {record.server}, versions {record.acknowledged}"
+                           f"..{record.begun}, absent {record.absent}, expires {record.expires}: {what} ({time.time():.3f})")
+
+    def is_lossy(self, record):
+        return record.server in self.down or record.safe < self.losses[record.server]
+
+    def check(self, record, lowest, found, now, seconds=None):
+        """`found`: (value, flags) or None; `lowest`: the version acknowledged before; `now`: when it was asked for."""
+        later = time.time()
+        self.count("gets")
+        versions = range(lowest, record.begun + 1)
+        may_miss = record.absent >= lowest or record.may_have_expired(later)
+        self.count("expected", 0 if may_miss else 1)
+        if found is None:
+            if may_miss:
+                return
+            if self.is_lossy(record):
+                self.explained["misses"] += 1
+            else:
+                self.fault(record, "lost")
+            return
+        self.count("hits")
+        if not any(found == record.content(version) for version in versions):
+            older = [version for version in range(max(lowest - 50, 0), lowest) if found == record.content(version)]
+            self.fault(record, f"is {found[0][:40]!r} {found[1]}, expected {record.content(lowest)[0][:40]!r} "
+                               f"{record.content(lowest)[1]}; that was version {older}")
+        elif record.absent == record.begun == lowest:
+            self.fault(record, "is back")
+        elif len(versions) == 1 and record.must_have_expired(now):
+            self.fault(record, "lives on")
+
+    def report(self):
+        for name, phase in self.phases.items():
+            gets = phase["gets"] or 1
+            yield (f"{name}: {phase['requests']} requests, {phase['gets']} keys read, {100 * phase['hits'] / gets:.2f} % hits, "
+                   f"{100 * phase['expected'] / gets:.2f} % certain")
+        yield f"explained by the killed server: {dict(self.explained)}"
+
+
+class Worker(threading.Thread):
+    """Changes its own keys, reads all. It can be repointed at another fleet, and paused, between two batches."""
+
+    def __init__(self, world, fleet, records, seed):
+        super().__init__(daemon=True)
+        self.world, self.fleet, self.records = world, fleet, records
+        self.wanted = fleet
+        self.connections = fleet.connect()
+        self.dice = random.Random(seed)
+        self.ends, self.may_go, self.rests = threading.Event(), threading.Event(), threading.Event()
+        self.may_go.set()
+        self.batches = 0
+
+    # ---- What the test does with it ----
+
+    def repoint(self, fleet):
+        self.wanted = fleet
+        wait_until(lambda: self.fleet is fleet or not self.is_alive(), "a client to be repointed")
+
+    def pause(self):
+        self.may_go.clear()
+        wait_until(lambda: self.rests.is_set() or not self.is_alive(), "a client to rest")
+
+    def go_on(self):
+        self.may_go.set()
+
+    def end(self):
+        self.ends.set()
+        self.may_go.set()
+        self.join(20)
+        assert not self.is_alive(), "a client hangs"
+
+    def run(self):
+        try:
+            while not self.ends.is_set():
+                if not self.may_go.is_set():
+                    self.rests.set()
+                    self.may_go.wait()
+                    self.rests.clear()
+                if self.wanted is not self.fleet:
+                    self.change_fleet()
+                self.work()
+                self.batches += 1
+        except BaseException as failure:  # the test looks at them
+            self.world.faults.append(f"{self.world.name}: {type(self).__name__}: {failure!r}")
+            raise
+
+    def change_fleet(self):
+        for connection in self.connections:
+            connection.close()
+        self.connections = self.wanted.connect()
+        self.fleet = self.wanted
+        for record in self.records:
+            record.token = None
+
+    # ---- Requests: each returns (record, bytes, what takes the answer) ----
+
+    def begin(self, record):
+        record.begun += 1
+        return self.world.losses[record.server], record.begun
+
+    def settle(self, record, safe, version, expires):
+        record.acknowledged, record.safe, record.expires = version, safe, expires
+
+    def moment(self, ttl):
+        return time.time() + ttl if ttl else 0
+
+    def refuse(self, record, answer, expected):
+        """Something else than expected: a killed server's error, or a fault."""
+        if self.world.is_lossy(record) and (answer.startswith(b"SERVER_ERROR") or answer in expected):
+            self.world.explained[answer.decode()] += 1
+            record.expires = None
+        else:
+            self.world.fault(record, f"answered {answer[:100]!r}")
+
+    def choose_ttl(self):
+        return self.dice.choice(SHORT_TTLS) if self.dice.random() < 0.04 else self.dice.choice(LONG_TTLS)
+
+    def store(self, record, command=b"set", token=None):
+        was_absent = record.is_absent() and record.begun == record.acknowledged
+        may_differ = record.may_have_expired(time.time() + SLACK)
+        safe, version = self.begin(record)
+        ttl = 0 if record.is_counter else self.choose_ttl()
+        expires = self.moment(ttl)
+        if expires and expires < time.time() + 100:
+            record.expires = None  # others cannot tell when
+        value, flags = record.content(version)
+        epoch, record.token = self.world.epoch, None
+
+        def take(connection):
+            answer = connection.read_line()
+            if answer == b"STORED":
+                if command == b"add" and not was_absent and not may_differ and not self.world.is_lossy(record):
+                    self.world.fault(record, "added over what was there")
+                self.settle(record, safe, version, self.moment(ttl))
+            elif command == b"add" and answer == b"NOT_STORED" and (not was_absent or may_differ):
+                record.begun = version - 1
+            elif command == b"cas" and answer in (b"EXISTS", b"NOT_FOUND") and (self.world.epoch != epoch or may_differ):
+                record.begun = version - 1
+                self.world.count("lost tokens")
+            else:
+                self.refuse(record, answer, (b"EXISTS", b"NOT_FOUND") if command == b"cas" else ())
+        exptime = ttl if ttl < 2_000_000 else int(time.time()) + ttl
+        last = b" %d" % token if token is not None else b""
+        return record, b"%s %s %d %d %d%s\r\n%s\r\n" % (command, record.key, flags, exptime, len(value), last, value), take
+
+    def add(self, record):
+        return self.store(record, b"add")
+
+    def swap(self, record):
+        """The first time it looks for the token."""
+        token, epoch = record.token or (0, None)
+        return self.store(record, b"cas", token) if epoch == self.world.epoch else self.read(record, b"gets")
+
+    def remove(self, record):
+        was_absent, may_differ = record.is_absent(), record.may_have_expired(time.time() + SLACK)
+        is_sure = record.begun == record.acknowledged
+        safe, version = self.begin(record)
+        record.absent = version
+        record.token = None
+
+        def take(connection):
+            answer = connection.read_line()
+            if answer == b"DELETED" or answer == b"NOT_FOUND":
+                if is_sure and not may_differ and (answer == b"NOT_FOUND") != was_absent and not self.world.is_lossy(record):
+                    self.world.fault(record, f"deleted: {answer!r}")
+                self.settle(record, safe, version, 0)
+            else:
+                self.refuse(record, answer, ())
+        return record, b"delete %s\r\n" % record.key, take
+
+    def touch(self, record):
+        ttl = self.dice.choice(LONG_TTLS[:-1])
+        was_absent = record.is_absent() and record.begun == record.acknowledged
+        may_differ = record.may_have_expired(time.time() + SLACK) or record.begun != record.acknowledged
+        record.token = None
+
+        def take(connection):
+            answer = connection.read_line()
+            if answer == b"TOUCHED" and (not was_absent or may_differ):
+                record.expires = self.moment(ttl)
+            elif answer == b"NOT_FOUND" and (was_absent or may_differ):
+                pass
+            else:
+                self.refuse(record, answer, (b"NOT_FOUND",))
+        return record, b"touch %s %d\r\n" % (record.key, ttl), take
+
+    def count(self, record):
+        safe, version = self.begin(record)
+
+        def take(connection):
+            answer = connection.read_line()
+            if answer.isdigit() and record.acknowledged < int(answer) <= version:
+                record.begun = int(answer)
+                self.settle(record, safe, int(answer), 0)
+            elif answer == b"NOT_FOUND" and self.world.is_lossy(record):
+                record.begun = version - 1
+                self.world.explained["counters"] += 1
+            else:
+                self.refuse(record, answer, ())
+        return record, b"incr %s 1\r\n" % record.key, take
+
+    def read(self, record, command=b"get"):
+        lowest, asked, epoch = record.acknowledged, time.time(), self.world.epoch
+
+        def take(connection):
+            line, found = connection.read_line(), None
+            if line.startswith(b"VALUE "):
+                words = line.split(b" ")
+                found = connection.read_exactly(int(words[3]) + 2)[:-2], int(words[2])
+                if words[1] != record.key:
+                    self.world.fault(record, f"another key's answer: {line!r}")
+                if command == b"gets":
+                    record.token = int(words[4]), epoch
+                line = connection.read_line()
+            if line != b"END":
+                self.refuse(record, line, ())
+            else:
+                self.world.check(record, lowest, found, asked)
+        return record, b"%s %s\r\n" % (command, record.key), take
+
+    # ---- Work ----
+
+    def choose(self, record):
+        if record.is_counter:
+            is_lost = self.world.is_lossy(record) and record.server not in self.world.down
+            return self.store(record) if is_lost else self.dice.choice((self.count, self.read))(record)
+        kind, = self.dice.choices((self.read, self.store, self.swap, self.add, self.touch, self.remove), (30, 14, 10, 5, 5, 2))
+        return kind(record)
+
+    def work(self):
+        own = self.dice.sample(self.records, min(BATCH, len(self.records)))
+        requests = [self.choose(record) for record in own]
+        requests += [self.read(self.dice.choice(self.world.records)) for _ in range(BATCH // 2)]
+        self.talk(requests)
+
+    def talk(self, requests):
+        """All at once; each server answers in the order of its own."""
+        asked = defaultdict(list)
+        is_one = len(self.connections) == 1
+        for request in requests:
+            asked[0 if is_one else request[0].server].append(request)
+        for server, part in asked.items():
+            self.connections[server].send(b"".join(data for _, data, _ in part))
+        for server, part in asked.items():
+            for _, _, take in part:
+                take(self.connections[server])
+        self.world.count("requests", len(requests))
+
+    def fill(self):
+        """Stores most of its keys; the others are absent."""
+        stored = [record for record in self.records if record.is_counter or zlib.crc32(record.key) % 100 >= 8]
+        for begin in range(0, len(stored), 500):
+            self.talk([self.store(record) for record in stored[begin:begin + 500]])
+
+
+def check_everything(world, door, batch=500):
+    """Each key of the world behind one door, while nobody writes: with its time to live."""
+    with door.connect() as connection:
+        for begin in range(0, len(world.records), batch):
+            part, now = world.records[begin:begin + batch], time.time()
+            connection.send(b"".join(b"mg %s v f t\r\n" % record.key for record in part))
+            for record in part:
+                words, found, expiry = connection.read_line().split(), None, None
+                if words[0] == b"VA":
+                    found = connection.read_exactly(int(words[1]) + 2)[:-2], int(words[2][1:])
+                    expiry = int(words[3][1:])
+                world.check(record, record.acknowledged, found, now)
+                if found and record.expires is not None and record.begun == record.acknowledged:
+                    check_expiry(world, record, expiry)
+
+
+def check_expiry(world, record, seconds):
+    left = record.expires - time.time() if record.expires else -1
+    if (left < 0) != (seconds < 0) and not record.may_have_expired(time.time()) or seconds >= 0 and abs(left - seconds) > SLACK:
+        world.fault(record, f"has {seconds} s to live, expected {left:.1f}")
+
+
+def check_over_resp(world, resp, batch=1000):
+    """The same values for a Redis client."""
+    for begin in range(0, len(world.records), batch):
+        part = world.records[begin:begin + batch]
+        for record, value in zip(part, resp.mget([record.key for record in part])):
+            if record.begun != record.acknowledged or record.may_have_expired(time.time()):
+                continue
+            expected = None if record.is_absent() else record.content(record.acknowledged)[0]
+            if value != expected and not world.is_lossy(record):
+                world.fault(record, f"over RESP: {value and value[:40]!r}")
