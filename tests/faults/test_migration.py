@@ -81,9 +81,7 @@ class Migration:
             self.go_on()
 
     def share(self, share):
-        self.world.epoch += 1
         self.newcomer.configure(upstream_share=share)
-        self.world.epoch += 1
         self.go_on()
 
     def run_tool(self, command, *options, old=None):
