@@ -62,6 +62,7 @@ class World:
         self.phases = {}
         self.name = None
         self.explained = Counter()
+        self.epoch = 0  # of tokens: those of another one are not used
 
     def begin_phase(self, name):
         self.name = name
@@ -88,11 +89,12 @@ class World:
         self.count("gets")
         versions = range(lowest, record.begun + 1)
         may_miss = record.absent >= lowest or record.may_have_expired(later)
-        self.count("expected", 0 if may_miss else 1)
+        is_lossy = was_lossy or self.is_lossy(record)
+        self.count("expected", 0 if may_miss or is_lossy else 1)
         if found is None:
             if may_miss:
                 return
-            if was_lossy or self.is_lossy(record):
+            if is_lossy:
                 self.explained["misses"] += 1
             else:
                 self.fault(record, "lost")
@@ -228,7 +230,8 @@ class Worker(threading.Thread):
 
     def swap(self, record):
         """The first time it looks for the token."""
-        return self.store(record, b"cas", record.token) if record.token is not None else self.read(record, b"gets")
+        token, epoch = record.token or (0, None)
+        return self.store(record, b"cas", token) if epoch == self.world.epoch else self.read(record, b"gets")
 
     def remove(self, record):
         was_absent, may_differ = record.is_absent(), record.may_have_expired(time.time() + SLACK)
@@ -279,7 +282,7 @@ class Worker(threading.Thread):
         return record, b"incr %s 1\r\n" % record.key, take
 
     def read(self, record, command=b"get"):
-        before = self.world.look(record)
+        before, epoch = self.world.look(record), self.world.epoch
 
         def take(connection):
             line, found = connection.read_line(), None
@@ -289,7 +292,7 @@ class Worker(threading.Thread):
                 if words[1] != record.key:
                     self.world.fault(record, f"another key's answer: {line!r}")
                 if command == b"gets":
-                    record.token = int(words[4])
+                    record.token = int(words[4]), epoch
                 line = connection.read_line()
             if line != b"END":
                 self.refuse(record, line, ())
