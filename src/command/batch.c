@@ -41,7 +41,7 @@ void batch_reset(struct batch *batch)
     batch->lent = 0;
     batch->has_answers = false;
     batch->has_sightings = false;
-    batch->prepared = 0;
+    batch->prepared = batch->prepared_at = 0;
     batch->errand = NULL;
     batch->identity = NULL;
     batch->peer = NULL;

@@ -41,7 +41,8 @@ struct batch {
      * executes it. Their values hold for one journey. */
     bool has_answers;
     bool has_sightings;   /* those of the messages are set */
-    uint32_t prepared;      /* messages before this one need not ask an old server (upstream/bridge.h) … */
+    uint32_t prepared;      /* messages before this one need not ask an old server (upstream/bridge.h), … */
+    uint32_t prepared_at;   /* … unless keys have moved since: bridge.share_changes then; … */
     struct errand *errand;  /* … and what came of those that did; the executor's, NULL elsewhere */
     struct identity *identity; /* who asks, for the executor; the session's. NULL: an anonymous client */
     const char *peer;          /* the client's address (net/address.h); NULL: not known */

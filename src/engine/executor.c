@@ -342,7 +342,7 @@ static void promote_heavy(struct executor *executor)
 static bool is_held(struct executor *executor, struct batch *batch)
 {
     struct bridge *bridge = &executor->upstream->bridge;
-    if (!bridge_is_on(bridge) || batch->executed < batch->prepared || batch->is_local) return false;
+    if (!bridge_is_on(bridge) || bridge_is_prepared(bridge, batch) || batch->is_local) return false;
     return bridge_hold(bridge, batch, access_resolve(executor->access, batch->identity));
 }
 

@@ -117,6 +117,7 @@ static void take_share(struct bridge *bridge)
 {
     unsigned share = (unsigned)option_get(bridge->options, upstream_share);
     for (unsigned lost = share; lost < bridge->share; lost++) marks_clear_share(&bridge->marks, lost);
+    if (share != bridge->share) bridge->share_changes++;
     bridge->share = share;
 }
 
@@ -323,7 +324,7 @@ static bool is_keyed(const struct request *request)
 static bool prepare(struct bridge *bridge, struct batch *batch, struct identity *identity, uint32_t index, unsigned *passes)
 {
     const struct request *request = &batch->messages[index].request;
-    if (request_is_local(request->op)) return true;
+    if (request_is_local(request->op) || (batch->errand && batch->errand->answers[index])) return true;
     if (!is_keyed(request)) return false;
     struct span name = command_full_key(bridge->command, request->key);
     struct span key;
@@ -339,6 +340,11 @@ static bool prepare(struct bridge *bridge, struct batch *batch, struct identity 
     return ++*passes < PASSES_AT_ONCE;
 }
 
+bool bridge_is_prepared(const struct bridge *bridge, const struct batch *batch)
+{
+    return batch->executed < batch->prepared && batch->prepared_at == bridge->share_changes;
+}
+
 bool bridge_hold(struct bridge *bridge, struct batch *batch, struct identity *identity)
 {
     if (!bridge->is_active) {
@@ -347,7 +353,9 @@ bool bridge_hold(struct bridge *bridge, struct batch *batch, struct identity *id
     }
     unsigned passes = 0;
     if (bridge->may_write && has_changes(bridge)) settle(bridge);
-    if (batch->prepared < batch->executed) batch->prepared = batch->executed;
+    bool is_outdated = batch->prepared_at != bridge->share_changes;
+    if (is_outdated || batch->prepared < batch->executed) batch->prepared = batch->executed;
+    batch->prepared_at = bridge->share_changes;
     while (batch->prepared < batch->count)
         if (!prepare(bridge, batch, identity, batch->prepared++, &passes)) break;
     return batch->errand && batch->errand->waits > 0;

@@ -63,6 +63,7 @@ struct bridge {
     bool reads;
     bool mirrors;
     unsigned share;
+    uint32_t share_changes; /* so often has it changed: what was prepared before is prepared anew */
 
     bool is_active;  /* in this turn: on, and this server is a primary */
     bool may_write;  /* in this turn */
@@ -108,6 +109,9 @@ void bridge_end_turn(struct bridge *bridge);
 
 /* A job has come back; takes it over. */
 void bridge_take_job(struct bridge *bridge, struct job *job);
+
+/* Whether the next message of the batch may be executed without asking: it is prepared, and its key lives where it did then. */
+bool bridge_is_prepared(const struct bridge *bridge, const struct batch *batch);
 
 /* Prepares the messages of the batch that are not yet, and tells whether it has to wait: then the bridge keeps it until
  * bridge_next_ready hands it out. Messages before batch->prepared can be executed without asking again. */

@@ -89,10 +89,10 @@ static bool must_know(const struct bridge *bridge, const struct request *request
     return (request->extras && (request->extras->asks & ASK_COMPARE)) || removes(bridge, request);
 }
 
-/* Somebody else has, or may have, a key that was removed here. */
-static void count_as_removed(struct bridge *bridge, struct span name)
+/* Somebody else has, or may have, a key that was removed here; unless it lives here no more, and is removed there. */
+static void count_as_removed(struct bridge *bridge, struct span name, uint64_t hash)
 {
-    bridge_note_change(bridge, bridge->command->db, name);
+    if (bridge_is_here(bridge, hash)) bridge_note_change(bridge, bridge->command->db, name);
 }
 
 static void send_question(struct bridge *bridge, struct question *question, size_t server)
@@ -127,7 +127,7 @@ bool bridge_ask(struct bridge *bridge, struct batch *batch, struct span name, ui
     bool is_down = roster_state(bridge->roster, server) == SERVER_DOWN;
     if (!question && (is_down || bridge->asks.count >= ASKS_MOST)) {
         counter_add(bridge->counters, COUNTER_UPSTREAM_UNASKED, 1);
-        if (removes(bridge, request)) count_as_removed(bridge, name);
+        if (removes(bridge, request)) count_as_removed(bridge, name, hash);
         return false;
     }
     if (!question) {
@@ -210,7 +210,7 @@ static void count_failure(struct bridge *bridge, const struct job *job)
 /* The key may still be at the old server, or an importer may hold it in his hands, and whoever waits may be about to remove it. */
 static void end_unstored(struct bridge *bridge, struct question *question)
 {
-    if (question->is_removing) count_as_removed(bridge, named_span(&question->named));
+    if (question->is_removing) count_as_removed(bridge, named_span(&question->named), question->named.hash);
     end_question(bridge, question);
 }
 
@@ -288,7 +288,7 @@ void bridge_retry_stalled(struct bridge *bridge)
 static void give_up(struct bridge *bridge, struct question *question)
 {
     counter_add(bridge->counters, COUNTER_UPSTREAM_TIMEOUTS, 1);
-    if (question->is_removing) count_as_removed(bridge, named_span(&question->named));
+    if (question->is_removing) count_as_removed(bridge, named_span(&question->named), question->named.hash);
     release_waiters(bridge, question);
     ring_remove(&question->link);
 }

@@ -50,13 +50,19 @@ static void drop_copy(struct bridge *bridge, const struct job *job)
     bridge->is_quiet = false;
 }
 
-/* Whoever has waited for it in vain would have it executed when he believes that it was not: then it is not sent. */
+static bool has_come_here(const struct bridge *bridge, const struct job *job)
+{
+    return bridge_is_here(bridge, hash_key(command_full_key(bridge->command, job_key(job))));
+}
+
+/* Whoever has waited for it in vain would have it executed when he believes that it was not: then it is not sent. Nor is it when
+ * its key lives here meanwhile: without an answer, the message is prepared anew. */
 void bridge_send_passage(struct bridge *bridge, struct passage *passage)
 {
     struct job *job = passage->job;
     passage->job = NULL;
-    if (!passage->errand || !bridge->roster) {
-        if (passage->errand) arrive(bridge, passage, unanswered());
+    if (!passage->errand || !bridge->roster || has_come_here(bridge, job)) {
+        if (passage->errand) arrive(bridge, passage, bridge->roster ? NULL : unanswered());
         job_free(&job);
         bridge_free_passage(passage);
         return;

@@ -1,4 +1,6 @@
 """A share of the keys lives here, the rest is passed through whole."""
+import os
+import signal
 import threading
 
 import pytest
@@ -182,3 +184,52 @@ def test_the_near_cache_knows_of_the_share(old_memcached, bridge):
             assert client.fetch(f"get {key} {key}") == {key.encode(): (b"3", 0, None)}
         new.configure(upstream_share=100)
         assert client.fetch("get " + " ".join(keys)) == {key.encode(): (b"3", 0, None) for key in keys}
+
+
+def change_share_while_it_waits(new, share, asked):
+    """The old server is stopped, clients have asked."""
+    wait_until(asked, "requests to wait")
+    new.configure(upstream_share=share)
+    new.state()  # in a turn of its own, at whose beginning options are applied
+
+
+def test_lowered_while_requests_wait_for_the_old_server(old_memcached, bridge):
+    """What was asked for when its key lived here is the old server's to answer when it does not any more."""
+    old = old_memcached()
+    with old.connect() as client:
+        for key in ("read", "added", "counted", "deleted", "touched"):
+            client.set(key, b"1", flags=7)
+    new = bridge(old, upstream_mirror="yes")
+    requests = {b"get read": b"VALUE read 7 1", b"add added 0 0 1\r\n2": b"NOT_STORED", b"incr counted 1": b"2",
+                b"delete deleted": b"DELETED", b"touch touched 100": b"TOUCHED"}
+    clients = [new.connect() for _ in requests]
+    os.kill(old.pid, signal.SIGSTOP)
+    for client, request in zip(clients, requests):
+        client.send(request + b"\r\n")
+    change_share_while_it_waits(new, 0, lambda: new.count("upstream_asking") == len(requests))
+    os.kill(old.pid, signal.SIGCONT)
+    assert [client.read_line() for client in clients] == list(requests.values())
+    new.wait_mirrored()
+    with old.connect() as client:
+        assert client.fetch("get read added counted deleted touched") == {
+            b"read": (b"1", 7, None), b"added": (b"1", 7, None), b"counted": (b"2", 7, None), b"touched": (b"1", 7, None)}
+    for client in clients:
+        client.close()
+
+
+def test_raised_while_requests_wait_for_a_copy(old_memcached, bridge):
+    """A request that has waited to be passed through is executed here when its key has come here meanwhile."""
+    old = old_memcached()
+    new = bridge(old, upstream_share=0, upstream_mirror="yes")
+    with new.connect() as waiting, new.connect() as other:
+        os.kill(old.pid, signal.SIGSTOP)
+        new.resp().set("k", "1")
+        waiting.send(b"incr k 1\r\n")
+        change_share_while_it_waits(new, 100, lambda: new.count("upstream_passed") == 1)
+        other.set("k", b"3")  # it need not wait
+        os.kill(old.pid, signal.SIGCONT)
+        assert waiting.read_line() == b"4"
+        new.wait_mirrored()
+        assert other.get("k") == (b"4", 0)
+        with old.connect() as client:
+            assert client.get("k") == (b"4", 0)
