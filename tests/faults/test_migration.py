@@ -253,6 +253,20 @@ def straight(moving):
     cut_over(moving)
 
 
+def test_the_share_goes_up_and_down(migration):
+    """More often than anybody would: each change meets requests under way."""
+    moving = migration("1.6.45")
+    moving.populate(ITEMS // 4)
+    bridge(moving)
+    moving.phase("up and down")
+    for _ in range(8):
+        for share in (100, 0, 50, 10, 100, 30, 0):
+            moving.share(share)
+    moving.share(100)
+    moving.import_all()
+    cut_over(moving)
+
+
 @pytest.mark.parametrize("version", ["1.6.18", "1.6.45"])
 def test_with_tls_on_both_sides(migration, version):
     moving = migration(version, with_tls=True)
