@@ -322,7 +322,7 @@ class Worker(threading.Thread):
         for request in requests:
             asked[0 if is_one else request[0].server].append(request)
         for server, part in asked.items():
-            self.connections[server].send(b"".join(data for _, data, _ in part))
+            self.fleet.send(self.connections[server], [data for _, data, _ in part])
         for server, part in asked.items():
             for _, _, take in part:
                 take(self.connections[server])
