@@ -20,6 +20,7 @@
 /* No value is larger: the largest item that may be stored here. */
 #define VALUE_MOST ((size_t)512 * 1024 * 1024)
 #define BUFFER_KEPT ((size_t)256 * 1024)
+#define TLS_OUTPUT_MOST ((size_t)2 * 1024)
 /* The first version whose meta commands speak as we do. */
 #define META_MAJOR 1
 #define META_MINOR 6
@@ -242,10 +243,19 @@ static bool receive(struct link *link)
 
 /* ---- Requests ---- */
 
+/* With TLS a little at a time, and only when all before is sent, so that no request begins in one record and ends in the next with
+ * others behind it: memcached 1.6.18 keeps the rest of a record that it had no room for until more comes. */
+static bool may_encode(const struct link *link)
+{
+    bool has_room = !link->tls || buffer_size(&link->output) < TLS_OUTPUT_MOST;
+    return link->state == LINK_READY && link->waiting.first && has_room;
+}
+
 static void encode_waiting(struct link *link)
 {
-    if (link->state != LINK_READY) return;
-    for (struct job *job = queue_take(&link->waiting); job; job = queue_take(&link->waiting)) {
+    if (link->tls && buffer_size(&link->output) > 0) return;
+    while (may_encode(link)) {
+        struct job *job = queue_take(&link->waiting);
         if (link_put_job(&link->output, link->dialect, job)) {
             queue_append(&link->flying, job);
             continue;
@@ -272,8 +282,13 @@ void link_flush(struct link *link, uint64_t now_us)
 {
     if (link->state == LINK_CLOSED && link->waiting.first) connect_link(link, now_us);
     if (link->state < LINK_GREETING) return;
-    encode_waiting(link);
-    if (!send_output(link)) fail(link, JOB_UNREACHABLE, now_us);
+    do {
+        encode_waiting(link);
+        if (!send_output(link)) {
+            fail(link, JOB_UNREACHABLE, now_us);
+            return;
+        }
+    } while (may_encode(link) && buffer_size(&link->output) == 0);
 }
 
 /* A connection that ends while nobody waits for it has done nothing wrong. */

@@ -136,16 +136,38 @@ def test_unloading_and_another_list_while_clients_wait(bridge, old_server):
 
 
 @pytest.fixture
-def tls_memcached(start_as, authority):
+def start_tls_memcached(start_as, authority):
     class TlsMemcached(servers.Memcached):
-        def __init__(self):
+        def __init__(self, program):
             cert, key = authority.issue(f"old-{servers.free_port()}")
-            super().__init__([*servers.newest_memcached(), "-Z", "-o", f"ssl_chain_cert={cert},ssl_key={key}"])
+            super().__init__([*program, "-Z", "-o", f"ssl_chain_cert={cert},ssl_key={key}"])
 
         def connect(self, **options):
             from lib.tls import TlsConnection
             return TlsConnection(self.memcached_port, authority.context(), **options)
-    return start_as(TlsMemcached)
+    return lambda program: start_as(TlsMemcached, program)
+
+
+@pytest.fixture
+def tls_memcached(start_tls_memcached):
+    return start_tls_memcached(servers.newest_memcached())
+
+
+def test_many_requests_to_a_server_that_forgets_half_of_a_record(bridge, start_tls_memcached, authority):
+    """memcached 1.6.18 does not answer the last of them unless each record begins with a request."""
+    old = start_tls_memcached(["memcached"])
+    new = bridge(upstream_tls="yes", upstream_tls_ca_cert_file=authority.file, upstream_mirror="yes")
+    new.configure(upstream=f"localhost:{old.memcached_port}")
+    with new.connect() as client:
+        for size in (300, 1500, 3000, 20_000):
+            client.talk(b"".join(b"set k:%d:%d 0 0 %d\r\n%s\r\n" % (size, n, size, b"x" * size) for n in range(60)))
+            new.wait_mirrored()
+        assert new.count("mirror_retried") == 0
+        new.configure(upstream_share=0)
+        for size in (300, 1500, 3000, 20_000):
+            answers = client.talk(b"".join(b"append k:%d:%d 0 0 %d\r\n%s\r\n" % (size, n, size, b"y" * size) for n in range(60)))
+            assert answers == b"STORED\r\n" * 60
+    assert new.count("upstream_timeouts") == 0
 
 
 def test_tls(bridge, tls_memcached, authority, tmp_path):
