@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define READ_SIZE (256 * 1024)
+#define RECORD_MOST ((size_t)8 * 1024)
 
 enum turn {
     TURN_MOVED,   /* bytes went */
@@ -194,12 +195,26 @@ static enum turn tls_turn(struct channel *channel, int result)
     return TURN_OVER;
 }
 
+/* How much of the output is sent by one record: whole lines, where they fit. memcached 1.6.18 keeps what it has no room for of a
+ * record until more comes. */
+static int record_size(struct span rest)
+{
+    if (rest.size <= RECORD_MOST) {
+        return (int)rest.size;
+    }
+    size_t size = RECORD_MOST;
+    while (size > 0 && rest.data[size - 1] != '\n') {
+        size--;
+    }
+    return (int)(size > 0 ? size : RECORD_MOST);
+}
+
 static enum turn send_some(struct channel *channel)
 {
     struct span rest = buffer_content(&channel->output);
     if (channel->tls) {
         ERR_clear_error();
-        int sent = SSL_write(channel->tls, rest.data, rest.size > 65536 ? 65536 : (int)rest.size);
+        int sent = SSL_write(channel->tls, rest.data, record_size(rest));
         if (sent <= 0) {
             return tls_turn(channel, sent);
         }
