@@ -114,7 +114,7 @@ def test_loading_and_unloading_again_and_again_leaves_nothing_behind(start, io_t
             assert client.get("k") == (b"v", 6)
     (descriptors_before, threads_before), (descriptors, threads) = counts[2], counts[-1]
     assert threads <= threads_before, counts
-    assert descriptors <= descriptors_before, counts
+    assert descriptors <= descriptors_before + 2, counts  # a RESP connection may be on its way; a leak is one in each round
 
 
 def test_what_is_left_without_the_module_is_plain_redis_data(start):
