@@ -10,6 +10,7 @@ import pytest
 from lib import servers, tool
 from lib.migration import Record, Worker, World, check_everything, check_over_resp
 from lib.migration_fleet import Fleet, Newcomer, paused
+from lib.migration_libraries import LibraryWorker
 from lib.tls import TlsEngine, TlsMemcached
 from lib.tool import run_tool
 from lib.waiting import wait_until
@@ -265,6 +266,25 @@ def test_the_share_goes_up_and_down(migration):
     moving.share(100)
     moving.import_all()
     cut_over(moving)
+
+
+@pytest.mark.parametrize("distribution", ["ketama", "rendezvous"])
+def test_with_clients_that_are_libraries(migration, distribution):
+    """pylibmc and pymemcache, beside the others, there and back and there again."""
+    moving = migration("1.6.45", distribution=distribution)
+    moving.populate(ITEMS // 10)
+    moving.workers.append(LibraryWorker(moving.world, moving.old, distribution))
+    moving.workers[-1].fill()
+    bridge(moving)
+    moving.raise_share("forward")
+    moving.go_back()
+    moving.engine.resp().flushall()
+    moving.repoint(moving.new)
+    moving.raise_share("again")
+    moving.import_all()
+    cut_over(moving)
+    moving.workers[-1].check_end()
+    moving.is_well()
 
 
 @pytest.mark.parametrize("version", ["1.6.18", "1.6.45"])
