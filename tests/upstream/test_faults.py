@@ -185,7 +185,7 @@ def test_tls(bridge, tls_memcached, authority, tmp_path):
         # Another authority's certificate, or another name's, is not trusted.
         new.configure(upstream_tls_ca_cert_file=Authority(str(tmp_path), "stranger").file)
         assert client.get("m") is None
-        new.configure(upstream_tls_ca_cert_file=authority.file, upstream=f"127.0.0.1:{tls_memcached.memcached_port}")
+        new.configure(upstream_tls_ca_cert_file=authority.file, upstream=f"127.1:{tls_memcached.memcached_port}")
         assert client.get("m") is None
         new.configure(upstream=f"localhost:{tls_memcached.memcached_port}")
         assert client.get("m") == (b"v", 0)
