@@ -18,6 +18,13 @@ static bool may_read_all(const struct session *session)
                                      : doorkeeper_reads_freely(session->doorkeeper);
 }
 
+/* Where the engine's thread does everything there is no journey to be saved, and a lone read has no others to wait for memory
+ * together with: the engine answers it sooner. */
+static bool is_worth_asking(const struct session *session, const struct batch *batch)
+{
+    return batch->count > 1 || option_get(session->options, io_threads) > 0;
+}
+
 static bool may_answer(const struct session *session)
 {
     return near_cache_is_open(session->cache) && may_read_all(session) && !watch_wants(session->hub, WATCH_FETCHERS);
@@ -117,7 +124,7 @@ static void settle(struct session *session, struct batch *batch, uint32_t reads,
 
 void answers_find(struct session *session, struct batch *batch)
 {
-    if (!may_answer(session)) return;
+    if (!is_worth_asking(session, batch) || !may_answer(session)) return;
     uint32_t reads = fetch(session, batch);
     if (reads == 0) return;
     uint32_t answered = 0, open = 0;

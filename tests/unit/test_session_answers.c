@@ -33,6 +33,7 @@ static int open_talk(void **state)
 {
     struct talk *talk = check_calloc(1, sizeof(*talk));
     world_init(&talk->world);
+    atomic_store(&talk->world.options.io_threads, 1);
     watch_hub_init(&talk->hub);
     atomic_store(&talk->doorkeeper.reads_freely, true);
     talk->world.context.watch = &talk->hub;
@@ -392,6 +393,16 @@ static void test_key_prefix_is_part_of_the_name(void **state)
     expect_executed(talk, "get k\r\n", "VALUE k 0 1\r\n2\r\nEND\r\n");
 }
 
+/* Nothing is gained by it where there is no journey. */
+static void test_lone_reads_of_the_engines_thread_are_executed(void **state)
+{
+    struct talk *talk = *state;
+    warm_up(talk);
+    atomic_store(&talk->world.options.io_threads, 0);
+    expect_executed(talk, "get k\r\n", "VALUE k 7 1\r\n1\r\nEND\r\n");
+    expect_answered(talk, "get k j\r\n", "VALUE k 7 1\r\n1\r\nVALUE j 0 1\r\nj\r\nEND\r\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_talk, close_talk)
 
 int main(void)
@@ -414,6 +425,7 @@ int main(void)
         TEST(test_reads_are_counted_once),
         TEST(test_batch_in_several_journeys),
         TEST(test_key_prefix_is_part_of_the_name),
+        TEST(test_lone_reads_of_the_engines_thread_are_executed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
