@@ -36,7 +36,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="length of one measurement")
-    parser.add_argument("--warmup", type=float, default=0.3, help="seconds before each measurement")
+    parser.add_argument("--warmup", type=float, default=1, help="seconds before each measurement; the near cache fills in them")
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--engine", default=os.environ.get("ENGINE") or "redis-server")
     parser.add_argument("--memcached", default="memcached")
