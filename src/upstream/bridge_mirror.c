@@ -11,7 +11,8 @@
 /* What one server is sent before it has answered. */
 #define FLYING_MOST 128
 #define FLYING_BYTES_MOST ((size_t)4 * 1024 * 1024)
-/* Copies may take longer than clients wait for answers. */
+/* Copies may take that long at least, and as long as clients wait for answers: what comes too late ends the connection, and with it
+ * whatever clients have asked there. */
 #define COPY_TIMEOUT_US 2000000u
 
 struct echo {
@@ -150,6 +151,12 @@ static struct job *make_job(struct bridge *bridge, struct echo *echo)
     return job;
 }
 
+static uint64_t copy_deadline(const struct bridge *bridge, uint64_t now_us)
+{
+    uint64_t clients_us = bridge_deadline(bridge, now_us), least_us = now_us + COPY_TIMEOUT_US;
+    return clients_us > least_us ? clients_us : least_us;
+}
+
 static void send_echo(struct bridge *bridge, struct echo *echo, uint64_t now_us)
 {
     struct bridge_server *server = &bridge->servers[echo->server];
@@ -160,7 +167,7 @@ static void send_echo(struct bridge *bridge, struct echo *echo, uint64_t now_us)
     echo->is_again = false;
     echo->bytes = buffer_size(&job->bytes);
     job->owner = echo;
-    job->deadline_us = now_us + COPY_TIMEOUT_US;
+    job->deadline_us = copy_deadline(bridge, now_us);
     server->flying++;
     server->flying_bytes += echo->bytes;
     bridge->host->send(bridge->host, job);
@@ -171,7 +178,7 @@ static void send_flush(struct bridge *bridge, size_t index, uint64_t now_us)
     struct bridge_server *server = &bridge->servers[index];
     struct job *job = job_new(JOB_FLUSH, (uint32_t)index, SPAN(""));
     job->owner = roster_retain(bridge->roster);
-    job->deadline_us = now_us + COPY_TIMEOUT_US;
+    job->deadline_us = copy_deadline(bridge, now_us);
     server->owes_flush = false;
     server->is_flushing = true;
     bridge->host->send(bridge->host, job);

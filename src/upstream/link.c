@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* A connection that is not made by then is given up. */
+/* A connection that is not made by then is given up, unless somebody waits for longer. */
 #define CONNECT_TIMEOUT_US 1000000u
 /* Bytes that are received at once; values that are known to be larger get their room at once. */
 #define RECEIVE_SIZE ((size_t)64 * 1024)
@@ -109,6 +109,8 @@ static void connect_link(struct link *link, uint64_t now_us)
         return;
     }
     link->deadline_us = now_us + CONNECT_TIMEOUT_US;
+    const struct job *waits = link->waiting.first;
+    if (waits && waits->deadline_us > link->deadline_us) link->deadline_us = waits->deadline_us;
     set_state(link, LINK_CONNECTING);
     watch_socket(link);
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/number.h"
 #include "fake/world.h"
 #include "upstream/bridge.h"
@@ -485,6 +486,20 @@ static void test_a_stuck_thread_holds_nobody(void **state)
     end(&scene);
 }
 
+/* A late copy ends the connection, and with it what clients have asked there. */
+static void test_copies_may_take_as_long_as_clients_wait(void **state)
+{
+    (void)state;
+    static struct scene scene;
+    begin(&scene, "old:1", true, 100); /* clients wait for a minute */
+    uint64_t before_us = clock_monotonic_us();
+    ask_one(&scene, REQUEST_SET, SPAN("k0"));
+    assert_int_equal(scene.job_count, 1);
+    assert_int_equal(scene.jobs[0]->kind, JOB_STORE);
+    assert_true(scene.jobs[0]->deadline_us >= before_us + 60 * UINT64_C(1000000));
+    end(&scene);
+}
+
 static void test_emptied(void **state)
 {
     (void)state;
@@ -511,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_the_share_goes_up_and_down),
         cmocka_unit_test(test_an_answer_waits_for_leave_to_store),
         cmocka_unit_test(test_a_stuck_thread_holds_nobody),
+        cmocka_unit_test(test_copies_may_take_as_long_as_clients_wait),
         cmocka_unit_test(test_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
