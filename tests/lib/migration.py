@@ -3,7 +3,10 @@
 Every key has one worker that changes it, and all workers read it. A change makes a new version of the key; value and flags follow
 from the key and the version, so whoever reads can tell which version it was: none older than the last one acknowledged before he
 asked, none newer than the last one begun when he was answered. A miss is right where one of these was an absence.
-What a killed server explains is told to the world beforehand: lose() and explain().
+What a killed server explains is told to the world beforehand: `down` and `losses`; it explains nothing of keys that live in the new
+place already (`share`).
+
+Another fleet, the control, is told the same at the same time, and nobody migrates it: its hit rate is what the old fleet's would be.
 """
 import hashlib
 import random
@@ -11,6 +14,9 @@ import threading
 import time
 import zlib
 from collections import Counter, defaultdict
+from typing import Callable, NamedTuple
+
+import xxhash
 
 from lib.waiting import wait_until
 
@@ -19,11 +25,13 @@ SLACK = 4
 SHORT_TTLS = range(6, 20)
 LONG_TTLS = (0, 3000, 100_000, 2_000_000)
 BATCH = 60
+# Reasons of misses. The last is a fault.
+MISSES = ("absent", "expired", "lost with a server", "refused", "lost")
 
 
 class Record:
     """A key: what it was told to be."""
-    __slots__ = ("key", "server", "is_counter", "size", "acknowledged", "begun", "absent", "expires", "safe", "token")
+    __slots__ = ("key", "server", "is_counter", "size", "acknowledged", "begun", "absent", "expires", "safe", "token", "home", "place")
 
     def __init__(self, key, server, is_counter=False, size=0):
         self.key, self.server, self.is_counter, self.size = key, server, is_counter, size
@@ -31,6 +39,8 @@ class Record:
         self.expires = 0  # the moment, 0: never, None: nobody knows
         self.safe = 0  # losses of its server before it was written last
         self.token = None
+        self.place = (xxhash.xxh3_64_intdigest(key) >> 32) % 100  # it lives in the new place where the share is above that
+        self.home = None  # the stay in which it came to the new place
 
     def content(self, version):
         """(value, flags)"""
@@ -61,45 +71,72 @@ class World:
         self.down = set()  # servers whose errors and misses are explained now
         self.phases = {}
         self.name = None
+        self.lock = threading.Lock()
+        self.counting = threading.local()  # each thread's counts, until count_up()
         self.explained = Counter()
         self.epoch = 0  # of tokens: those of another one are not used
+        self.share = 0  # percent of the keys that live in the new place
+        self.stay = 0   # there: ends when keys go back
+
+    def set_share(self, share):
+        """Before the share is lowered, behind its raising: nothing is taken to be in the new place that is not."""
+        if share < self.share:
+            self.stay += 1
+        self.share = share
 
     def begin_phase(self, name):
         self.name = name
         self.phases[name] = Counter()
 
     def count(self, what, number=1):
-        self.phases[self.name][what] += number
+        if not hasattr(self.counting, "counts"):
+            self.counting.counts = Counter()
+        self.counting.counts[what] += number
+
+    def count_up(self):
+        """What a batch has counted is the present phase's, all of it."""
+        with self.lock:
+            self.phases[self.name].update(self.counting.counts)
+        self.counting.counts = Counter()
 
     def fault(self, record, what):
         self.faults.append(f"{self.name}: {record.key.decode()} at server {record.server}, versions {record.acknowledged}"
                            f"..{record.begun}, absent {record.absent}, expires {record.expires}: {what} ({time.time():.3f})")
 
     def is_lossy(self, record):
+        if record.home == self.stay:
+            return False
         return record.server in self.down or record.safe < self.losses[record.server]
 
+    def home_of(self, record):
+        """Where a key lives when it is asked for: the stay in the new place, or None."""
+        return self.stay if record.place < self.share else None
+
+    def note_home(self, record, home):
+        """It was found or written there: nothing that old servers lose matters to it any more."""
+        if home == self.stay:
+            record.home = home
+
     def look(self, record):
-        """What is known of a key before it is asked for: the version acknowledged, the time, whether it may be lost."""
-        return record.acknowledged, time.time(), self.is_lossy(record)
+        """What is known of a key before it is asked for: the version acknowledged, the time, whether it may be lost, its home."""
+        return record.acknowledged, time.time(), self.is_lossy(record), self.home_of(record)
 
     def check(self, record, before, found):
         """`found`: (value, flags) or None; `before`: what look() told when it was asked for."""
-        lowest, now, was_lossy = before
+        lowest, now, was_lossy, home = before
         later = time.time()
         self.count("gets")
         versions = range(lowest, record.begun + 1)
-        may_miss = record.absent >= lowest or record.may_have_expired(later)
-        is_lossy = was_lossy or self.is_lossy(record)
-        self.count("expected", 0 if may_miss or is_lossy else 1)
         if found is None:
-            if may_miss:
-                return
-            if is_lossy:
-                self.explained["misses"] += 1
-            else:
+            is_lossy = was_lossy or self.is_lossy(record)
+            reason = ("absent" if record.absent >= lowest else "expired" if record.may_have_expired(later)
+                      else "lost with a server" if is_lossy else "lost")
+            self.count(reason)
+            if reason == "lost":
                 self.fault(record, "lost")
             return
         self.count("hits")
+        self.note_home(record, home)
         if not any(found == record.content(version) for version in versions):
             older = [version for version in range(max(lowest - 50, 0), lowest) if found == record.content(version)]
             self.fault(record, f"is {found[0][:40]!r} {found[1]}, expected {record.content(lowest)[0][:40]!r} "
@@ -112,19 +149,33 @@ class World:
     def report(self):
         for name, phase in self.phases.items():
             gets = phase["gets"] or 1
-            yield (f"{name}: {phase['requests']} requests, {phase['gets']} keys read, {100 * phase['hits'] / gets:.2f} % hits, "
-                   f"{100 * phase['expected'] / gets:.2f} % certain, {phase['lost tokens']} of {phase['cas']} cas failed")
+            rates = {what: f"{100 * phase[what] / gets:.2f} %" for what in ("hits", "control", *MISSES) if phase[what]}
+            yield f"{name}: {phase['requests']} requests, {phase['gets']} keys read: {rates}, {phase['lost tokens']} of {phase['cas']} cas failed"
         yield f"explained by the killed server: {dict(self.explained)}"
+
+
+class Request(NamedTuple):
+    """`take` reads the answer off a connection. `shadow` is what the control is told: of reads whether the key is there, of
+    changes no answer, and no more of a value than that it is one."""
+    record: Record
+    data: bytes
+    take: Callable
+    shadow: bytes
+
+    @property
+    def is_read(self):
+        return self.shadow.startswith(b"mg ")
 
 
 class Worker(threading.Thread):
     """Changes its own keys, reads all. It can be repointed at another fleet, and paused, between two batches."""
 
-    def __init__(self, world, fleet, records, seed):
+    def __init__(self, world, fleet, records, seed, control=None):
         super().__init__(daemon=True)
         self.world, self.fleet, self.records = world, fleet, records
         self.wanted = fleet
         self.connections = fleet.connect()
+        self.control = control
         self.dice = random.Random(seed)
         self.ends, self.may_go, self.rests = threading.Event(), threading.Event(), threading.Event()
         self.may_go.set()
@@ -159,6 +210,7 @@ class Worker(threading.Thread):
                 if self.wanted is not self.fleet:
                     self.change_fleet()
                 self.work()
+                self.world.count_up()
                 self.batches += 1
         except BaseException as failure:  # the test looks at them
             self.world.faults.append(f"{self.world.name}: {type(self).__name__}: {failure!r}")
@@ -172,14 +224,17 @@ class Worker(threading.Thread):
         for record in self.records:
             record.token = None
 
-    # ---- Requests: each returns (record, bytes, what takes the answer) ----
+    # ---- Requests ----
 
     def begin(self, record):
+        """What settle() is to know when the change is acknowledged."""
         record.begun += 1
-        return self.world.losses[record.server], record.begun
+        return record.begun, self.world.losses[record.server], self.world.home_of(record)
 
-    def settle(self, record, safe, version, expires):
-        record.acknowledged, record.safe, record.expires = version, safe, expires
+    def settle(self, record, begun, expires):
+        record.acknowledged, record.safe, home = begun
+        record.expires = expires
+        self.world.note_home(record, home)
 
     def moment(self, ttl):
         return time.time() + ttl if ttl else 0
@@ -199,7 +254,7 @@ class Worker(threading.Thread):
         was_absent = record.is_absent() and record.begun == record.acknowledged
         may_differ = record.may_have_expired(time.time() + SLACK)
         may_fail = may_differ or len(self.connections) == 1  # docs/cas.md: without cause, at the module's door
-        safe, version = self.begin(record)
+        begun = version, _, _ = self.begin(record)
         ttl = 0 if record.is_counter else self.choose_ttl()
         expires = self.moment(ttl)
         if expires and expires < time.time() + 100:
@@ -213,7 +268,7 @@ class Worker(threading.Thread):
             if answer == b"STORED":
                 if command == b"add" and not was_absent and not may_differ and not self.world.is_lossy(record):
                     self.world.fault(record, "added over what was there")
-                self.settle(record, safe, version, self.moment(ttl))
+                self.settle(record, begun, self.moment(ttl))
             elif command == b"add" and answer == b"NOT_STORED" and (not was_absent or may_differ):
                 record.begun = version - 1
             elif command == b"cas" and (answer == b"EXISTS" and may_fail or answer == b"NOT_FOUND" and may_differ):
@@ -223,7 +278,9 @@ class Worker(threading.Thread):
                 self.refuse(record, answer, (b"EXISTS", b"NOT_FOUND") if command == b"cas" else ())
         exptime = ttl if ttl < 2_000_000 else int(time.time()) + ttl
         last = b" %d" % token if token is not None else b""
-        return record, b"%s %s %d %d %d%s\r\n%s\r\n" % (command, record.key, flags, exptime, len(value), last, value), take
+        data = b"%s %s %d %d %d%s\r\n%s\r\n" % (command, record.key, flags, exptime, len(value), last, value)
+        shadow = b"%s %s 0 %d 1 noreply\r\n1\r\n" % (b"replace" if command == b"cas" else command, record.key, exptime)
+        return Request(record, data, take, shadow)
 
     def add(self, record):
         return self.store(record, b"add")
@@ -236,7 +293,7 @@ class Worker(threading.Thread):
     def remove(self, record):
         was_absent, may_differ = record.is_absent(), record.may_have_expired(time.time() + SLACK)
         is_sure = record.begun == record.acknowledged
-        safe, version = self.begin(record)
+        begun = version, _, _ = self.begin(record)
         record.absent = version
         record.token = None
 
@@ -245,10 +302,10 @@ class Worker(threading.Thread):
             if answer == b"DELETED" or answer == b"NOT_FOUND":
                 if is_sure and not may_differ and (answer == b"NOT_FOUND") != was_absent and not self.world.is_lossy(record):
                     self.world.fault(record, f"deleted: {answer!r}")
-                self.settle(record, safe, version, 0)
+                self.settle(record, begun, 0)
             else:
                 self.refuse(record, answer, ())
-        return record, b"delete %s\r\n" % record.key, take
+        return Request(record, b"delete %s\r\n" % record.key, take, b"delete %s noreply\r\n" % record.key)
 
     def touch(self, record):
         ttl = self.dice.choice(LONG_TTLS[:-1])
@@ -264,22 +321,22 @@ class Worker(threading.Thread):
                 pass
             else:
                 self.refuse(record, answer, (b"NOT_FOUND",))
-        return record, b"touch %s %d\r\n" % (record.key, ttl), take
+        return Request(record, b"touch %s %d\r\n" % (record.key, ttl), take, b"touch %s %d noreply\r\n" % (record.key, ttl))
 
     def count(self, record):
-        safe, version = self.begin(record)
+        version, *since = self.begin(record)
 
         def take(connection):
             answer = connection.read_line()
             if answer.isdigit() and record.acknowledged < int(answer) <= version:
                 record.begun = int(answer)
-                self.settle(record, safe, int(answer), 0)
+                self.settle(record, (int(answer), *since), 0)
             elif answer == b"NOT_FOUND" and self.world.is_lossy(record):
                 record.begun = version - 1
                 self.world.explained["counters"] += 1
             else:
                 self.refuse(record, answer, ())
-        return record, b"incr %s 1\r\n" % record.key, take
+        return Request(record, b"incr %s 1\r\n" % record.key, take, b"")
 
     def read(self, record, command=b"get"):
         before, epoch = self.world.look(record), self.world.epoch
@@ -294,11 +351,13 @@ class Worker(threading.Thread):
                 if command == b"gets":
                     record.token = int(words[4]), epoch
                 line = connection.read_line()
-            if line != b"END":
-                self.refuse(record, line, ())
-            else:
+            if line == b"END":
                 self.world.check(record, before, found)
-        return record, b"%s %s\r\n" % (command, record.key), take
+            else:
+                self.world.count("gets")
+                self.world.count("refused")
+                self.refuse(record, line, ())
+        return Request(record, b"%s %s\r\n" % (command, record.key), take, b"mg %s\r\n" % record.key)
 
     # ---- Work ----
 
@@ -320,12 +379,14 @@ class Worker(threading.Thread):
         asked = defaultdict(list)
         is_one = len(self.connections) == 1
         for request in requests:
-            asked[0 if is_one else request[0].server].append(request)
+            asked[0 if is_one else request.record.server].append(request)
         for server, part in asked.items():
-            self.fleet.send(self.connections[server], [data for _, data, _ in part])
+            self.fleet.send(self.connections[server], [request.data for request in part])
+        if self.control:
+            self.world.count("control", self.control.count_hits(requests))
         for server, part in asked.items():
-            for _, _, take in part:
-                take(self.connections[server])
+            for request in part:
+                request.take(self.connections[server])
         self.world.count("requests", len(requests))
 
     def fill(self):
@@ -333,6 +394,7 @@ class Worker(threading.Thread):
         stored = [record for record in self.records if record.is_counter or zlib.crc32(record.key) % 100 >= 8]
         for begin in range(0, len(stored), 500):
             self.talk([self.store(record) for record in stored[begin:begin + 500]])
+        self.world.count_up()
 
 
 def check_everything(world, door, batch=500):

@@ -6,6 +6,7 @@ from pymemcache.client.rendezvous import RendezvousHash
 
 from lib import servers
 from lib.tls import TlsConnection
+from lib.wire import Closed
 
 BEHAVIOR_KETAMA = 3
 
@@ -59,6 +60,30 @@ class Fleet:
         """All at once; with TLS in a record each: memcached 1.6.18 forgets what is left of one that it has not room for."""
         for data in requests if isinstance(connection, TlsConnection) else [b"".join(requests)]:
             connection.send(data)
+
+
+class Control:
+    """One client's connections to the control. Servers that are down are misses, and are tried again with each batch."""
+
+    def __init__(self, members):
+        self.members = members
+        self.connections = [None] * len(members)
+
+    def count_hits(self, requests):
+        """Tells the control what clients do, and how many of the keys that they read are there."""
+        return sum(self._count_hits(server, [request for request in requests if request.record.server == server])
+                   for server in range(len(self.members)))
+
+    def _count_hits(self, server, requests):
+        reads = sum(request.is_read for request in requests)
+        try:
+            if self.connections[server] is None:
+                self.connections[server] = self.members[server].connect()
+            self.connections[server].send(b"".join(request.shadow for request in requests))
+            return [self.connections[server].read_line() for _ in range(reads)].count(b"HD")
+        except (OSError, Closed):
+            self.connections[server] = None
+            return 0
 
 
 class Newcomer:

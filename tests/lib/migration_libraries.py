@@ -45,6 +45,7 @@ class LibraryWorker(Worker):
     def fill(self):
         for _ in range(KEYS):
             self.work()
+        self.world.count_up()
 
     def fault(self, what):
         self.world.faults.append(f"{self.world.name}: {self.library.__name__}: {what}")
