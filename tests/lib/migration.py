@@ -31,12 +31,14 @@ MISSES = ("absent", "expired", "lost with a server", "refused", "lost")
 
 class Record:
     """A key: what it was told to be."""
-    __slots__ = ("key", "server", "is_counter", "size", "acknowledged", "begun", "absent", "expires", "safe", "token", "home", "place")
+    __slots__ = ("key", "server", "is_counter", "size", "acknowledged", "begun", "absent", "expires", "safe", "token", "home", "place",
+                 "doubted")
 
     def __init__(self, key, server, is_counter=False, size=0):
         self.key, self.server, self.is_counter, self.size = key, server, is_counter, size
         self.acknowledged = self.begun = self.absent = 0  # versions; `absent`: the last one that was an absence
         self.expires = 0  # the moment, 0: never, None: nobody knows
+        self.doubted = 0  # when it might have expired last, and was given another expiry
         self.safe = 0  # losses of its server before it was written last
         self.token = None
         self.place = (xxhash.xxh3_64_intdigest(key) >> 32) % 100  # it lives in the new place where the share is above that
@@ -56,6 +58,13 @@ class Record:
 
     def may_have_expired(self, now):
         return self.expires is None or (self.expires and now > self.expires - SLACK)
+
+    def expire(self, expires):
+        """It has another expiry from now on. Who has asked for it before may have met the one that it had."""
+        now = time.time()
+        if self.may_have_expired(now):
+            self.doubted = now
+        self.expires = expires
 
     def must_have_expired(self, now):
         return bool(self.expires) and now > self.expires + SLACK
@@ -108,6 +117,11 @@ class World:
             return False
         return record.server in self.down or record.safe < self.losses[record.server]
 
+    def excuse(self, record):
+        """Whether a loss explains what comes of a request that begins now: of the key as it is, or as it will be."""
+        was_lossy = self.is_lossy(record)
+        return lambda: was_lossy or self.is_lossy(record)
+
     def home_of(self, record):
         """Where a key lives when it is asked for: the stay in the new place, or None."""
         return self.stay if record.place < self.share else None
@@ -119,18 +133,17 @@ class World:
 
     def look(self, record):
         """What is known of a key before it is asked for: the version acknowledged, the time, whether it may be lost, its home."""
-        return record.acknowledged, time.time(), self.is_lossy(record), self.home_of(record)
+        return record.acknowledged, time.time(), self.excuse(record), self.home_of(record)
 
     def check(self, record, before, found):
         """`found`: (value, flags) or None; `before`: what look() told when it was asked for."""
-        lowest, now, was_lossy, home = before
+        lowest, now, is_lossy, home = before
         later = time.time()
         self.count("gets")
         versions = range(lowest, record.begun + 1)
         if found is None:
-            is_lossy = was_lossy or self.is_lossy(record)
-            reason = ("absent" if record.absent >= lowest else "expired" if record.may_have_expired(later)
-                      else "lost with a server" if is_lossy else "lost")
+            reason = ("absent" if record.absent >= lowest else "expired" if record.may_have_expired(later) or record.doubted >= now
+                      else "lost with a server" if is_lossy() else "lost")
             self.count(reason)
             if reason == "lost":
                 self.fault(record, "lost")
@@ -233,15 +246,15 @@ class Worker(threading.Thread):
 
     def settle(self, record, begun, expires):
         record.acknowledged, record.safe, home = begun
-        record.expires = expires
+        record.expire(expires)
         self.world.note_home(record, home)
 
     def moment(self, ttl):
         return time.time() + ttl if ttl else 0
 
-    def refuse(self, record, answer, expected):
+    def refuse(self, record, answer, expected, is_lossy):
         """Something else than expected: a killed server's error, or a fault."""
-        if self.world.is_lossy(record) and (answer.startswith(b"SERVER_ERROR") or answer in expected):
+        if is_lossy() and (answer.startswith(b"SERVER_ERROR") or answer in expected):
             self.world.explained[answer.decode()] += 1
             record.expires = None
         else:
@@ -252,6 +265,7 @@ class Worker(threading.Thread):
 
     def store(self, record, command=b"set", token=None):
         was_absent = record.is_absent() and record.begun == record.acknowledged
+        is_lossy = self.world.excuse(record)
         may_differ = record.may_have_expired(time.time() + SLACK)
         may_fail = may_differ or len(self.connections) == 1  # docs/cas.md: without cause, at the module's door
         begun = version, _, _ = self.begin(record)
@@ -266,7 +280,7 @@ class Worker(threading.Thread):
             answer = connection.read_line()
             self.world.count(command.decode())
             if answer == b"STORED":
-                if command == b"add" and not was_absent and not may_differ and not self.world.is_lossy(record):
+                if command == b"add" and not was_absent and not may_differ and not is_lossy():
                     self.world.fault(record, "added over what was there")
                 self.settle(record, begun, self.moment(ttl))
             elif command == b"add" and answer == b"NOT_STORED" and (not was_absent or may_differ):
@@ -275,7 +289,7 @@ class Worker(threading.Thread):
                 record.begun = version - 1
                 self.world.count("lost tokens")
             else:
-                self.refuse(record, answer, (b"EXISTS", b"NOT_FOUND") if command == b"cas" else ())
+                self.refuse(record, answer, (b"EXISTS", b"NOT_FOUND") if command == b"cas" else (), is_lossy)
         exptime = ttl if ttl < 2_000_000 else int(time.time()) + ttl
         last = b" %d" % token if token is not None else b""
         data = b"%s %s %d %d %d%s\r\n%s\r\n" % (command, record.key, flags, exptime, len(value), last, value)
@@ -292,6 +306,7 @@ class Worker(threading.Thread):
 
     def remove(self, record):
         was_absent, may_differ = record.is_absent(), record.may_have_expired(time.time() + SLACK)
+        is_lossy = self.world.excuse(record)
         is_sure = record.begun == record.acknowledged
         begun = version, _, _ = self.begin(record)
         record.absent = version
@@ -300,30 +315,32 @@ class Worker(threading.Thread):
         def take(connection):
             answer = connection.read_line()
             if answer == b"DELETED" or answer == b"NOT_FOUND":
-                if is_sure and not may_differ and (answer == b"NOT_FOUND") != was_absent and not self.world.is_lossy(record):
+                if is_sure and not may_differ and (answer == b"NOT_FOUND") != was_absent and not is_lossy():
                     self.world.fault(record, f"deleted: {answer!r}")
                 self.settle(record, begun, 0)
             else:
-                self.refuse(record, answer, ())
+                self.refuse(record, answer, (), is_lossy)
         return Request(record, b"delete %s\r\n" % record.key, take, b"delete %s noreply\r\n" % record.key)
 
     def touch(self, record):
         ttl = self.dice.choice(LONG_TTLS[:-1])
         was_absent = record.is_absent() and record.begun == record.acknowledged
+        is_lossy = self.world.excuse(record)
         may_differ = record.may_have_expired(time.time() + SLACK) or record.begun != record.acknowledged
         record.token = None
 
         def take(connection):
             answer = connection.read_line()
             if answer == b"TOUCHED" and (not was_absent or may_differ):
-                record.expires = self.moment(ttl)
+                record.expire(self.moment(ttl))
             elif answer == b"NOT_FOUND" and (was_absent or may_differ):
                 pass
             else:
-                self.refuse(record, answer, (b"NOT_FOUND",))
+                self.refuse(record, answer, (b"NOT_FOUND",), is_lossy)
         return Request(record, b"touch %s %d\r\n" % (record.key, ttl), take, b"touch %s %d noreply\r\n" % (record.key, ttl))
 
     def count(self, record):
+        is_lossy = self.world.excuse(record)
         version, *since = self.begin(record)
 
         def take(connection):
@@ -331,15 +348,16 @@ class Worker(threading.Thread):
             if answer.isdigit() and record.acknowledged < int(answer) <= version:
                 record.begun = int(answer)
                 self.settle(record, (int(answer), *since), 0)
-            elif answer == b"NOT_FOUND" and self.world.is_lossy(record):
+            elif answer == b"NOT_FOUND" and is_lossy():
                 record.begun = version - 1
                 self.world.explained["counters"] += 1
             else:
-                self.refuse(record, answer, ())
+                self.refuse(record, answer, (), is_lossy)
         return Request(record, b"incr %s 1\r\n" % record.key, take, b"")
 
     def read(self, record, command=b"get"):
         before, epoch = self.world.look(record), self.world.epoch
+        is_lossy = self.world.excuse(record)
 
         def take(connection):
             line, found = connection.read_line(), None
@@ -356,7 +374,7 @@ class Worker(threading.Thread):
             else:
                 self.world.count("gets")
                 self.world.count("refused")
-                self.refuse(record, line, ())
+                self.refuse(record, line, (), is_lossy)
         return Request(record, b"%s %s\r\n" % (command, record.key), take, b"mg %s\r\n" % record.key)
 
     # ---- Work ----
