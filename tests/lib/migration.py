@@ -353,7 +353,8 @@ class Worker(threading.Thread):
                 self.world.explained["counters"] += 1
             else:
                 self.refuse(record, answer, (), is_lossy)
-        return Request(record, b"incr %s 1\r\n" % record.key, take, b"")
+        shadow = b"add %s 0 0 1 noreply\r\n1\r\n" % record.key  # there, a killed server takes counters that live here
+        return Request(record, b"incr %s 1\r\n" % record.key, take, shadow)
 
     def read(self, record, command=b"get"):
         before, epoch = self.world.look(record), self.world.epoch
