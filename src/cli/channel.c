@@ -172,6 +172,11 @@ void channel_close(struct channel **link_at)
     free(channel);
 }
 
+void channel_interrupt(struct channel *channel)
+{
+    (void)shutdown(channel->descriptor, SHUT_RDWR);
+}
+
 /* ---- Sending and receiving ---- */
 
 void channel_queue(struct channel *channel, struct span bytes)

@@ -27,6 +27,9 @@ MUST_USE struct channel *channel_open(const struct endpoint *endpoint, SSL_CTX *
                                 char error[CHANNEL_ERROR_SIZE]);
 void channel_close(struct channel **channel);
 
+/* Ends whatever the channel's thread waits for: what it does next with it fails. Any thread. */
+void channel_interrupt(struct channel *channel);
+
 /* Queues bytes. */
 void channel_queue(struct channel *channel, struct span bytes);
 

@@ -1,6 +1,8 @@
-/* Copies one server: while the target takes a parcel in, the old server reads the next one. */
+/* Copies one server. Parcels of items are on their way all the time: while the target takes one in, the next one waits before its
+ * door, the old server's answers to the one behind that are read, and one more is asked for. */
 #include "base/clock.h"
 #include "cli/import.h"
+#include "cli/lister.h"
 #include "wire/size.h"
 
 #include <errno.h>
@@ -9,18 +11,23 @@
 #include <time.h>
 
 /* So much is queued for the target before it is sent. */
-#define QUEUE_MOST (256 * 1024)
+#define QUEUE_MOST ((size_t)64 * 1024)
 /* How far the list's expiry and the item's remaining seconds may lie apart to mean the same moment. */
 #define CLOCKS_APART 2
+/* Parcels that the old server is asked for at a time, and that the target has to answer. */
+#define ASKED_MOST 2
+#define SENT_MOST 2
+#define PARCELS (ASKED_MOST + SENT_MOST)
 
 struct copier {
     struct import *import;
     struct import_server *server;
-    struct channel *from, *to;
+    struct channel *list, *from, *to;
+    struct lister lister;
     struct spool keys;
     struct reader reader;
-    struct parcel *current, *next;
-    bool is_listed; /* the list has been read to its end */
+    struct parcel *parcels;          /* PARCELS of them, used in turn */
+    uint64_t asked, sent, settled;   /* parcels so far: of the old server, to the target, and done with */
     bool looks_first;
     int64_t now; /* unix seconds, when the present parcel was answered */
     enum import_state end;
@@ -95,36 +102,54 @@ static bool take_answer(struct copier *copier, struct parcel_item *item)
     }
 }
 
-static void count_item(struct copier *copier, struct parcel_item *item)
+static void count_items(struct copier *copier, struct parcel *parcel)
 {
-    static const enum import_count counts[] = {
+    static const enum import_count columns[] = {
         [ITEM_COPIED] = IMPORT_COPIED, [ITEM_THERE] = IMPORT_THERE, [ITEM_MISSING] = IMPORT_GONE, [ITEM_STALE] = IMPORT_STALE,
         [ITEM_FAILED] = IMPORT_FAILED, [ITEM_UNNAMEABLE] = IMPORT_FAILED, [ITEM_WANTED] = IMPORT_FAILED, [ITEM_FOUND] = IMPORT_FAILED};
-    if (item->state == ITEM_UNNAMEABLE) {
-        fail_item(copier, item, SPAN("no request can name this key: it is too long for what it holds"));
+    uint64_t counts[IMPORT_COUNTS] = {0};
+    for (size_t i = 0; i < parcel->count; i++) {
+        struct parcel_item *item = &parcel->items[i];
+        if (item->state == ITEM_UNNAMEABLE) {
+            fail_item(copier, item, SPAN("no request can name this key: it is too long for what it holds"));
+        }
+        counts[columns[item->state]]++;
+        counts[IMPORT_BYTES] += item->state == ITEM_COPIED ? item->value_size : 0;
     }
-    import_add(copier->server, counts[item->state], 1);
-    import_add(copier->server, IMPORT_BYTES, item->state == ITEM_COPIED ? item->value_size : 0);
+    for (int i = 0; i < IMPORT_COUNTS; i++) {
+        import_add(copier->server, (enum import_count)i, counts[i]);
+    }
+    if (parcel->count > 0) {
+        copier->looks_first = copier->import->looks_first || counts[IMPORT_THERE] * 4 > parcel->count;
+    }
 }
 
-/* The old server's answers go on to the target, and the target's are counted. Between the two the next parcel is asked for. */
-static bool finish_parcel(struct copier *copier, bool (*ask_next)(struct copier *copier))
+static struct parcel *parcel_at(struct copier *copier, uint64_t number)
 {
-    struct parcel *parcel = copier->current;
+    return &copier->parcels[number % PARCELS];
+}
+
+/* The old server's answers go on to the target. */
+static bool forward_parcel(struct copier *copier)
+{
+    struct parcel *parcel = parcel_at(copier, copier->sent);
     copier->now = clock_wall_ms() / 1000;
-    if (!parcel_collect(&copier->reader, parcel, copier->now, on_item, copier) || !channel_push(copier->to) || !ask_next(copier)) {
-        return false;
-    }
-    uint64_t there = 0;
+    copier->sent++;
+    return parcel_collect(&copier->reader, parcel, copier->now, on_item, copier) && channel_push(copier->to);
+}
+
+/* The target's answers are taken and counted. */
+static bool settle_parcel(struct copier *copier)
+{
+    struct parcel *parcel = parcel_at(copier, copier->settled);
     for (size_t i = 0; i < parcel->count; i++) {
         struct parcel_item *item = &parcel->items[i];
         if (item->state == ITEM_FOUND && !take_answer(copier, item)) {
             return false;
         }
-        there += item->state == ITEM_THERE;
-        count_item(copier, item);
     }
-    copier->looks_first = copier->import->looks_first || there * 4 > parcel->count;
+    count_items(copier, parcel);
+    copier->settled++;
     return true;
 }
 
@@ -142,75 +167,62 @@ static void wait_for_pace(struct copier *copier, const struct parcel *parcel)
     (void)nanosleep(&rest, NULL);
 }
 
-/* Fills a parcel from the list. */
+/* Fills a parcel from the list, as far as that has come by now. */
 static void take_keys(struct copier *copier, struct parcel *parcel)
 {
     size_t most = pace_parcel(&copier->import->pace, PARCEL_ITEMS);
     parcel->count = 0;
     parcel->bytes = 0;
-    while (!copier->is_listed && parcel->count < most && parcel->bytes < PARCEL_BYTES) {
+    while (parcel->count < most && parcel->bytes < PARCEL_BYTES) {
         struct parcel_item *item = &parcel->items[parcel->count];
-        *item = (struct parcel_item){.state = ITEM_WANTED, .ttl = -1};
-        copier->is_listed = !spool_take(&copier->keys, &item->key);
-        if (!copier->is_listed) {
-            parcel->count++;
-            parcel->bytes += item->key.item_size;
+        if (!spool_take(&copier->keys, &item->key)) {
+            break;
         }
+        item->state = ITEM_WANTED;
+        item->ttl = -1;
+        parcel->count++;
+        parcel->bytes += item->key.item_size;
     }
     import_add(copier->server, IMPORT_READ, parcel->count);
 }
 
-static bool ask_next(struct copier *copier)
+static bool is_stopped(const struct copier *copier)
 {
-    copier->next->count = 0;
-    if (atomic_load(&copier->import->stops)) {
-        copier->end = IMPORT_STOPPED;
-        return true;
-    }
-    if (copier->looks_first) {
-        return true; /* as soon as this parcel is done */
-    }
-    take_keys(copier, copier->next);
-    if (copier->next->count == 0) {
-        return true;
-    }
-    wait_for_pace(copier, copier->next);
-    return parcel_ask(&copier->reader, copier->next);
+    return atomic_load_explicit(&copier->import->stops, memory_order_relaxed);
 }
 
-static bool ask_nothing(struct copier *copier)
+/* Asks for as many parcels as may be asked for at a time. */
+static bool ask_ahead(struct copier *copier)
 {
-    (void)copier;
+    while (copier->asked - copier->sent < ASKED_MOST && !copier->looks_first && !is_stopped(copier)) {
+        struct parcel *parcel = parcel_at(copier, copier->asked);
+        take_keys(copier, parcel);
+        if (parcel->count == 0) {
+            return true;
+        }
+        wait_for_pace(copier, parcel);
+        if (!parcel_ask(&copier->reader, parcel)) {
+            return false;
+        }
+        copier->asked++;
+    }
     return true;
 }
 
 /* Where the target has much already it is looked what it has: then nothing is read for nothing, and one thing is done after the other. */
 static bool copy_looking(struct copier *copier)
 {
-    take_keys(copier, copier->current);
-    if (copier->current->count == 0) {
-        return true;
-    }
-    wait_for_pace(copier, copier->current);
-    return parcel_look(copier->to, copier->current) && parcel_ask(&copier->reader, copier->current) && finish_parcel(copier, ask_nothing);
+    struct parcel *parcel = parcel_at(copier, copier->asked);
+    take_keys(copier, parcel);
+    wait_for_pace(copier, parcel);
+    copier->asked++;
+    return parcel_look(copier->to, parcel) && parcel_ask(&copier->reader, parcel) && forward_parcel(copier) && settle_parcel(copier);
 }
 
-static bool copy_pipelined(struct copier *copier)
+static void count_through(struct copier *copier, const struct parcel *parcel, enum item_state state, enum import_count count)
 {
-    if (!finish_parcel(copier, ask_next)) {
-        return false;
-    }
-    struct parcel *done = copier->current;
-    copier->current = copier->next;
-    copier->next = done;
-    return true;
-}
-
-static void count_through(struct copier *copier, enum item_state state, enum import_count count)
-{
-    for (size_t i = 0; i < copier->current->count; i++) {
-        struct parcel_item *item = &copier->current->items[i];
-        if (item->state == state) {
+    for (size_t i = 0; i < parcel->count; i++) {
+        if (parcel->items[i].state == state) {
             import_add(copier->server, count, 1);
         }
     }
@@ -218,16 +230,16 @@ static void count_through(struct copier *copier, enum item_state state, enum imp
 
 /* The target has what it lacked as soon as it is asked for it. What it does not have then it will not take, unless it is gone from
  * the old server, too. */
-static bool copy_through_one(struct copier *copier)
+static bool copy_through(struct copier *copier)
 {
-    struct parcel *parcel = copier->current;
+    struct parcel *parcel = copier->parcels;
     take_keys(copier, parcel);
     wait_for_pace(copier, parcel);
     if (!parcel_look(copier->to, parcel)) {
         return false;
     }
-    count_through(copier, ITEM_THERE, IMPORT_COPIED);
-    count_through(copier, ITEM_UNNAMEABLE, IMPORT_FAILED);
+    count_through(copier, parcel, ITEM_THERE, IMPORT_COPIED);
+    count_through(copier, parcel, ITEM_UNNAMEABLE, IMPORT_FAILED);
     for (size_t i = 0; i < parcel->count; i++) {
         if (parcel->items[i].state != ITEM_WANTED) {
             parcel->items[i].state = ITEM_COPIED;
@@ -236,81 +248,88 @@ static bool copy_through_one(struct copier *copier)
     if (copier->reader.dialect == CLIENT_META && !parcel_look(copier->from, parcel)) {
         return false;
     }
-    count_through(copier, ITEM_THERE, IMPORT_WITHHELD);
-    count_through(copier, ITEM_WANTED, copier->reader.dialect == CLIENT_META ? IMPORT_GONE : IMPORT_WITHHELD);
+    count_through(copier, parcel, ITEM_THERE, IMPORT_WITHHELD);
+    count_through(copier, parcel, ITEM_WANTED, copier->reader.dialect == CLIENT_META ? IMPORT_GONE : IMPORT_WITHHELD);
     return true;
 }
 
-static bool copy_through(struct copier *copier)
+/* What is to be done next: ask, read what was asked for, or take the target's answers, and only then wait for keys. */
+static bool copy_some(struct copier *copier)
 {
-    while (!copier->is_listed) {
-        if (atomic_load(&copier->import->stops)) {
-            copier->end = IMPORT_STOPPED;
-            return true;
-        }
-        if (!copy_through_one(copier)) {
-            return false;
-        }
+    if (!ask_ahead(copier)) {
+        return false;
+    }
+    uint64_t unread = copier->asked - copier->sent, unanswered = copier->sent - copier->settled;
+    if (unread > 0 && unanswered < SENT_MOST) {
+        return forward_parcel(copier);
+    }
+    if (unanswered > 0) {
+        return settle_parcel(copier);
+    }
+    if (copier->looks_first && !is_stopped(copier)) {
+        return copy_looking(copier);
     }
     return true;
 }
 
 static bool copy_all(struct copier *copier)
 {
-    if (copier->import->goes_through) {
-        return copy_through(copier);
-    }
-    copier->current->count = 0;
-    while (!(copier->is_listed && copier->current->count == 0) && copier->end != IMPORT_STOPPED) {
-        bool looks = copier->looks_first && copier->current->count == 0;
-        if (looks && atomic_load(&copier->import->stops)) {
-            copier->end = IMPORT_STOPPED;
-        } else if (!(looks ? copy_looking(copier) : copy_pipelined(copier))) {
+    for (;;) {
+        bool is_idle = copier->asked == copier->settled;
+        if (is_idle && (is_stopped(copier) || spool_is_over(&copier->keys))) {
+            return true;
+        }
+        if (is_idle) {
+            spool_wait(&copier->keys);
+        }
+        if (!(copier->import->goes_through ? copy_through(copier) : copy_some(copier))) {
             return false;
         }
-        if (looks) {
-            copier->current->count = 0;
-        }
     }
-    return true;
 }
 
-static bool connect_both(struct copier *copier)
+static bool connect_all(struct copier *copier)
 {
     const struct sides *sides = &copier->import->sides;
+    const struct endpoint *old = &copier->server->endpoint;
     char *error = copier->server->error;
-    copier->from = sides_open_from(sides, &copier->server->endpoint, error);
+    copier->list = sides_open_from(sides, old, error);
+    copier->from = copier->list ? sides_open_from(sides, old, error) : NULL;
     copier->to = copier->from ? sides_open_to(sides, error) : NULL;
     return copier->to && reader_init(&copier->reader, copier->from);
 }
 
-/* Takes the list of keys, on a connection that ends with it. */
-static bool list_keys(struct copier *copier)
+static bool tell(struct copier *copier, const char *what)
 {
-    char *error = copier->server->error;
-    struct channel *channel = sides_open_from(&copier->import->sides, &copier->server->endpoint, error);
-    if (!channel) {
-        return false;
+    (void)snprintf(copier->server->error, CHANNEL_ERROR_SIZE, "%s (TMPDIR): %s", what, strerror(errno));
+    return false;
+}
+
+/* Makes the list's file, and has the list taken. */
+static bool begin_list(struct copier *copier)
+{
+    if (!spool_open(&copier->keys)) {
+        return tell(copier, "no place for the list of keys");
     }
-    struct key_list list;
-    key_list_init(&list, channel, &copier->import->stops);
-    enum key_list_status status = key_list_spool(&list, &copier->keys, &copier->server->counts[IMPORT_LISTED]);
+    return lister_start(&copier->lister, copier->list, &copier->keys, &copier->import->stops, &copier->server->counts[IMPORT_LISTED]) ||
+           tell(copier, "no thread for the list of keys");
+}
+
+/* What came of the list, when all is done with it, or copying has failed. */
+static bool end_list(struct copier *copier)
+{
+    enum key_list_status status = lister_end(&copier->lister);
     if (status == KEY_LIST_UNSUPPORTED) {
         copier->end = IMPORT_UNSUPPORTED;
-        (void)snprintf(error, CHANNEL_ERROR_SIZE, "%s", list.refusal);
-    } else if (status == KEY_LIST_STOPPED) {
-        copier->end = IMPORT_STOPPED;
-    } else if (status == KEY_LIST_BROKEN) {
-        memcpy(error, channel->error, CHANNEL_ERROR_SIZE);
+        (void)snprintf(copier->server->error, CHANNEL_ERROR_SIZE, "%s", copier->lister.list.refusal);
     }
-    channel_close(&channel);
-    return status == KEY_LIST_END;
+    return status == KEY_LIST_END && (!copier->keys.has_failed || tell(copier, "the list of keys cannot be read again"));
 }
 
 static void tell_error(struct copier *copier)
 {
     char *error = copier->server->error;
-    const struct channel *channels[] = {copier->to, copier->from};
+    const struct channel *channels[] = {copier->to, copier->from, copier->list};
     for (size_t i = 0; i < sizeof channels / sizeof *channels && error[0] == '\0'; i++) {
         if (channels[i] && channels[i]->error[0] != '\0') {
             memcpy(error, channels[i]->error, CHANNEL_ERROR_SIZE);
@@ -318,34 +337,35 @@ static void tell_error(struct copier *copier)
     }
 }
 
-/* Makes the list's file, or tells why there is no place for it. */
-static bool make_spool(struct copier *copier)
+static enum import_state copy_server(struct copier *copier)
 {
-    if (spool_open(&copier->keys)) {
-        return true;
+    if (!connect_all(copier) || !begin_list(copier)) {
+        return IMPORT_BROKEN;
     }
-    (void)snprintf(copier->server->error, CHANNEL_ERROR_SIZE, "no place for the list of keys (TMPDIR): %s", strerror(errno));
-    return false;
+    bool is_copied = copy_all(copier), is_listed = end_list(copier);
+    if (is_copied && is_listed && spool_is_over(&copier->keys)) {
+        return IMPORT_DONE;
+    }
+    return is_copied && is_stopped(copier) ? IMPORT_STOPPED : copier->end;
 }
 
 void import_copy_server(struct import *import, struct import_server *server)
 {
     struct copier copier = {.import = import, .server = server, .end = IMPORT_BROKEN,
                             .looks_first = import->looks_first || server->was_begun};
-    copier.current = check_calloc(1, sizeof *copier.current);
-    copier.next = check_calloc(1, sizeof *copier.next);
+    copier.parcels = check_calloc(PARCELS, sizeof *copier.parcels);
     atomic_store(&server->state, IMPORT_RUNS);
     journal_note(&import->journal, JOURNAL_BEGUN, server->endpoint.name);
-    if (make_spool(&copier) && list_keys(&copier) && connect_both(&copier) && copy_all(&copier) && copier.end != IMPORT_STOPPED) {
-        copier.end = IMPORT_DONE;
+    enum import_state state = copy_server(&copier);
+    if (state == IMPORT_DONE) {
         journal_note(&import->journal, JOURNAL_DONE, server->endpoint.name);
-    } else {
+    } else if (state != IMPORT_STOPPED) {
         tell_error(&copier);
     }
-    spool_close(&copier.keys);
+    channel_close(&copier.list);
     channel_close(&copier.from);
     channel_close(&copier.to);
-    free(copier.current);
-    free(copier.next);
-    atomic_store(&server->state, copier.end);
+    spool_close(&copier.keys);
+    free(copier.parcels);
+    atomic_store(&server->state, state);
 }

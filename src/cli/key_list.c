@@ -67,15 +67,16 @@ bool key_list_parse_line(struct span line, struct listed_key *key)
         return false;
     }
     key->expiry = -1;
-    key->item_size = 0;
+    uint64_t item_size = 0;
     struct span name = span_skip(next_word(&line), key_head.size);
     for (struct span word = next_word(&line); word.size > 0; word = next_word(&line)) {
         if (span_starts_with(word, expiry_head)) {
             parse_expiry(span_skip(word, expiry_head.size), &key->expiry);
         } else if (span_starts_with(word, size_head)) {
-            (void)number_parse_u64(span_skip(word, size_head.size), &key->item_size);
+            (void)number_parse_u64(span_skip(word, size_head.size), &item_size);
         }
     }
+    key->item_size = item_size < UINT32_MAX ? (uint32_t)item_size : UINT32_MAX;
     return decode_uri(name, key);
 }
 
@@ -245,8 +246,8 @@ static enum key_list_status spool_again(struct key_list *list, struct spool *spo
 enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
 {
     if (!ask_version(list)) {
-        return KEY_LIST_BROKEN;
+        return spool_end(spool) ? KEY_LIST_BROKEN : break_off(list);
     }
     enum key_list_status status = list->asks_hash ? spool_once(list, spool, NULL, count) : spool_again(list, spool, count);
-    return status == KEY_LIST_END && !spool_rewind(spool) ? break_off(list) : status;
+    return spool_end(spool) ? status : break_off(list);
 }

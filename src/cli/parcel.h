@@ -25,11 +25,11 @@ enum item_state {
 };
 
 struct parcel_item {
-    struct listed_key key;
     enum item_state state;
     uint32_t flags;
     int64_t ttl; /* seconds to live, -1: never expires */
     uint64_t value_size;
+    struct listed_key key; /* last: see there */
 };
 
 struct parcel {

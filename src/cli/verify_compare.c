@@ -20,7 +20,7 @@ struct comparer {
     struct buffer values; /* of the old side's items, one behind the other */
     size_t *offsets;      /* into them; the item's value ends at the next one's */
     size_t collected;
-    struct spool keys, suspects;
+    struct spool spools[2], *keys, *suspects;
     unsigned rounds_left;
     bool is_spool_full;
 };
@@ -69,7 +69,7 @@ static void settle(struct comparer *comparer, struct parcel_item *item, enum dif
 {
     struct verify_server *server = comparer->server;
     if (difference != DIFFERENCE_NONE && comparer->rounds_left > 0) {
-        comparer->is_spool_full |= !spool_put(&comparer->suspects, &item->key);
+        comparer->is_spool_full |= !spool_put(comparer->suspects, &item->key);
         return;
     }
     atomic_fetch_add(&server->compared, 1);
@@ -103,7 +103,7 @@ static void take_keys(struct comparer *comparer)
     while (old->count < most && old->bytes < PARCEL_BYTES) {
         struct parcel_item *item = &old->items[old->count];
         *item = (struct parcel_item){.state = ITEM_WANTED, .ttl = -1};
-        if (!spool_take(&comparer->keys, &item->key)) {
+        if (!spool_take(comparer->keys, &item->key)) {
             break;
         }
         if (!client_can_name(comparer->from.dialect, parcel_item_key(item)) || !client_can_name(comparer->to.dialect, parcel_item_key(item))) {
@@ -140,19 +140,24 @@ static bool compare_parcel(struct comparer *comparer)
            parcel_collect(&comparer->to, comparer->new, now, compare_item, comparer);
 }
 
+static bool tell_spool(struct comparer *comparer, const char *what)
+{
+    (void)snprintf(comparer->server->error, CHANNEL_ERROR_SIZE, "the file of keys (TMPDIR) %s: %s", what, strerror(errno));
+    return false;
+}
+
 static bool compare_round(struct comparer *comparer)
 {
     for (;;) {
         take_keys(comparer);
         if (comparer->old->count == 0 || atomic_load(&comparer->verify->stops)) {
-            return true;
+            return !comparer->keys->has_failed || tell_spool(comparer, "cannot be read");
         }
         if (!compare_parcel(comparer)) {
             return false;
         }
         if (comparer->is_spool_full) {
-            (void)snprintf(comparer->server->error, CHANNEL_ERROR_SIZE, "no room for what differs (TMPDIR): %s", strerror(errno));
-            return false;
+            return tell_spool(comparer, "has no room");
         }
     }
 }
@@ -160,9 +165,11 @@ static bool compare_round(struct comparer *comparer)
 /* The suspects become the keys of the next round. */
 static bool turn_over(struct comparer *comparer)
 {
-    spool_close(&comparer->keys);
+    struct spool *done = comparer->keys;
     comparer->keys = comparer->suspects;
-    return spool_rewind(&comparer->keys) && spool_open(&comparer->suspects);
+    comparer->suspects = done;
+    spool_close(done);
+    return spool_end(comparer->keys) && spool_open(done);
 }
 
 static bool compare_all(struct comparer *comparer)
@@ -172,7 +179,7 @@ static bool compare_all(struct comparer *comparer)
         if (!compare_round(comparer)) {
             return false;
         }
-        if (comparer->suspects.count == 0 || comparer->rounds_left == 0 || atomic_load(&comparer->verify->stops)) {
+        if (comparer->suspects->count == 0 || comparer->rounds_left == 0 || atomic_load(&comparer->verify->stops)) {
             return true;
         }
         if (!turn_over(comparer)) {
@@ -202,10 +209,10 @@ static enum key_list_status sample_keys(struct comparer *comparer, struct key_li
     }
     bool is_kept = true;
     for (uint64_t i = 0; i < seen && i < most; i++) {
-        is_kept &= spool_put(&comparer->keys, &chosen[i]);
+        is_kept &= spool_put(comparer->keys, &chosen[i]);
     }
     free(chosen);
-    return status == KEY_LIST_END && !(is_kept && spool_rewind(&comparer->keys)) ? KEY_LIST_STOPPED : status;
+    return status == KEY_LIST_END && !(is_kept && spool_end(comparer->keys)) ? KEY_LIST_STOPPED : status;
 }
 
 static bool list_keys(struct comparer *comparer)
@@ -220,7 +227,7 @@ static bool list_keys(struct comparer *comparer)
     key_list_init(&list, channel, &verify->stops);
     uint64_t share = (verify->sample + verify->count - 1) / verify->count;
     enum key_list_status status = share ? sample_keys(comparer, &list, share)
-                                        : key_list_spool(&list, &comparer->keys, &server->listed);
+                                        : key_list_spool(&list, comparer->keys, &server->listed);
     if (status == KEY_LIST_UNSUPPORTED) {
         atomic_store(&server->is_unsupported, true);
         (void)snprintf(server->error, CHANNEL_ERROR_SIZE, "%s: cannot list its keys (it says: %s)", server->endpoint.name, list.refusal);
@@ -228,7 +235,7 @@ static bool list_keys(struct comparer *comparer)
         memcpy(server->error, channel->error, CHANNEL_ERROR_SIZE);
     }
     channel_close(&channel);
-    atomic_store(&server->chosen, comparer->keys.count);
+    atomic_store(&server->chosen, comparer->keys->count);
     return status == KEY_LIST_END;
 }
 
@@ -246,7 +253,9 @@ static bool connect_both(struct comparer *comparer, struct channel **from, struc
 static enum verify_state run(struct comparer *comparer, struct channel **from, struct channel **to)
 {
     struct verify_server *server = comparer->server;
-    if (!spool_open(&comparer->keys) || !spool_open(&comparer->suspects)) {
+    comparer->keys = &comparer->spools[0];
+    comparer->suspects = &comparer->spools[1];
+    if (!spool_open(comparer->keys) || !spool_open(comparer->suspects)) {
         (void)snprintf(server->error, CHANNEL_ERROR_SIZE, "no place for the list of keys (TMPDIR): %s", strerror(errno));
         return VERIFY_BROKEN;
     }
@@ -277,8 +286,8 @@ void verify_server(struct verify *verify, struct verify_server *server)
     tell_error(server, from);
     channel_close(&to);
     channel_close(&from);
-    spool_close(&comparer.keys);
-    spool_close(&comparer.suspects);
+    spool_close(&comparer.spools[0]);
+    spool_close(&comparer.spools[1]);
     buffer_deinit(&comparer.values);
     free(comparer.offsets);
     free(comparer.old);

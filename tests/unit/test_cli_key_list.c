@@ -84,13 +84,48 @@ static void test_a_spool_gives_what_it_was_given(void **state)
         assert_true(spool_put(&spool, &key));
     }
     assert_int_equal(spool.count, 1000);
-    assert_true(spool_rewind(&spool));
+    assert_true(spool_end(&spool));
     for (int i = 0; i < 1000; i++) {
+        assert_false(spool_is_over(&spool));
         assert_true(spool_take(&spool, &got));
         assert_int_equal(got.expiry, i);
         assert_name(&got, SPAN("\0a"));
     }
+    assert_true(spool_is_over(&spool));
     assert_false(spool_take(&spool, &got));
+    spool_close(&spool);
+}
+
+static void *put_many(void *argument)
+{
+    struct spool *spool = argument;
+    struct listed_key key = parse("key=name exp=77 size=9");
+    for (int i = 0; i < 20000; i++) {
+        key.item_size = (uint32_t)i;
+        assert_true(spool_put(spool, &key));
+    }
+    assert_true(spool_end(spool));
+    return NULL;
+}
+
+static void test_a_spool_can_be_read_while_it_is_written(void **state)
+{
+    (void)state;
+    struct spool spool;
+    struct listed_key got;
+    pthread_t writer;
+    assert_true(spool_open(&spool));
+    assert_int_equal(pthread_create(&writer, NULL, put_many, &spool), 0);
+    uint32_t taken = 0;
+    while (!spool_is_over(&spool)) {
+        spool_wait(&spool);
+        for (; spool_take(&spool, &got); taken++) {
+            assert_int_equal(got.item_size, taken);
+        }
+    }
+    assert_int_equal(taken, 20000);
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    assert_false(spool.has_failed);
     spool_close(&spool);
 }
 
@@ -112,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_what_is_no_line),
                                        cmocka_unit_test(test_versions), cmocka_unit_test(test_a_spool_gives_what_it_was_given),
+                                       cmocka_unit_test(test_a_spool_can_be_read_while_it_is_written),
                                        cmocka_unit_test(test_a_set_knows_what_was_added)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
