@@ -16,6 +16,9 @@
 
 #define READ_SIZE (256 * 1024)
 #define RECORD_MOST ((size_t)8 * 1024)
+/* So much is waited for together at most, and so long. */
+#define TOGETHER_MOST ((size_t)64 * 1024)
+#define TOGETHER_MS 3
 
 enum turn {
     TURN_MOVED,   /* bytes went */
@@ -146,6 +149,7 @@ struct channel *channel_open(const struct endpoint *endpoint, SSL_CTX *tls, cons
     struct channel *channel = check_calloc(1, sizeof *channel);
     channel->descriptor = descriptor;
     channel->timeout_ms = timeout_ms;
+    channel->low_water = 1;
     buffer_init(&channel->input);
     buffer_init(&channel->output);
     memcpy(channel->peer, endpoint->name, sizeof channel->peer);
@@ -267,9 +271,31 @@ bool channel_push(struct channel *channel)
     return turn != TURN_OVER;
 }
 
+/* Of TLS it is not known how many bytes are in its hands already. */
+static bool set_low_water(struct channel *channel, size_t bytes)
+{
+    int wanted = channel->tls || bytes <= 1 ? 1 : bytes < TOGETHER_MOST ? (int)bytes : (int)TOGETHER_MOST;
+    if (wanted != channel->low_water && setsockopt(channel->descriptor, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted) == 0) {
+        channel->low_water = wanted;
+    }
+    return channel->low_water > 1;
+}
+
+/* Waits for what is expected first, for a moment, and then for anything. */
+static bool wait_for_more(struct channel *channel, bool is_first)
+{
+    short events = buffer_size(&channel->output) > 0 ? POLLIN | POLLOUT : POLLIN;
+    if (is_first && set_low_water(channel, channel->expected)) {
+        (void)wait_for(channel->descriptor, events, TOGETHER_MS);
+        return true;
+    }
+    (void)set_low_water(channel, 1);
+    return wait_for(channel->descriptor, events, channel->timeout_ms) || fail(channel, "does not answer");
+}
+
 bool channel_fill(struct channel *channel)
 {
-    for (;;) {
+    for (bool is_first = true;; is_first = false) {
         if (!channel_push(channel)) {
             return false;
         }
@@ -277,9 +303,8 @@ bool channel_fill(struct channel *channel)
         if (turn != TURN_BLOCKED) {
             return turn == TURN_MOVED;
         }
-        short events = buffer_size(&channel->output) > 0 ? POLLIN | POLLOUT : POLLIN;
-        if (!wait_for(channel->descriptor, events, channel->timeout_ms)) {
-            return fail(channel, "does not answer");
+        if (!wait_for_more(channel, is_first)) {
+            return false;
         }
     }
 }

@@ -15,6 +15,8 @@ struct channel {
     int descriptor;
     SSL *tls; /* NULL in the clear */
     int timeout_ms; /* longest silence while something is waited for */
+    size_t expected; /* see channel_expect */
+    int low_water;   /* what the socket was told: from how many bytes on it wakes who waits */
     struct buffer input;
     struct buffer output;
     char peer[ENDPOINT_NAME_SIZE];
@@ -35,6 +37,13 @@ void channel_queue(struct channel *channel, struct span bytes);
 
 /* Sends what can be sent without waiting. */
 MUST_USE bool channel_push(struct channel *channel);
+
+/* About so many bytes more will come (0: nobody knows). Being woken costs more than reading, so for a moment they are waited for
+ * together; fewer of them do no harm. Holds until it is told anew. */
+static inline void channel_expect(struct channel *channel, size_t bytes)
+{
+    channel->expected = bytes;
+}
 
 /* Waits until more has been received, and sends what is queued meanwhile. False at the end, at a failure or after
  * timeout_ms of silence; `error` tells. */

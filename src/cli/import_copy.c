@@ -144,10 +144,12 @@ static bool settle_parcel(struct copier *copier)
     struct parcel *parcel = parcel_at(copier, copier->settled);
     for (size_t i = 0; i < parcel->count; i++) {
         struct parcel_item *item = &parcel->items[i];
+        channel_expect(copier->to, (parcel->count - i) * PARCEL_ANSWER_LEAST);
         if (item->state == ITEM_FOUND && !take_answer(copier, item)) {
             return false;
         }
     }
+    channel_expect(copier->to, 0);
     count_items(copier, parcel);
     copier->settled++;
     return true;

@@ -8,6 +8,8 @@
 #include <time.h>
 
 #define LINE_MAX_SIZE 4096
+/* Bytes of lines that are read together, as long as they come. */
+#define MANY_LINES ((size_t)32 * 1024)
 /* A crawler that is busy with its own rounds is asked again. */
 #define BUSY_PAUSE_NS 100000000
 #define BUSY_ROUNDS 600
@@ -124,6 +126,7 @@ static bool ask_version(struct key_list *list)
 
 static void ask(struct key_list *list)
 {
+    channel_expect(list->channel, 0);
     channel_queue(list->channel, list->asks_hash ? SPAN("lru_crawler metadump hash\r\n") : SPAN("lru_crawler metadump all\r\n"));
 }
 
@@ -167,6 +170,7 @@ static enum key_list_status begin(struct key_list *list, struct span *line)
             return refuse(list, *line);
         } else {
             list->has_begun = true;
+            channel_expect(list->channel, MANY_LINES);
             return span_starts_with(*line, SPAN("NOTSTARTED")) ? KEY_LIST_END : KEY_LIST_KEY;
         }
     }

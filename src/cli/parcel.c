@@ -107,15 +107,27 @@ static bool collect_one(struct reader *reader, struct parcel_item *item, int64_t
            (reply.kind == CLIENT_REPLY_END || fail(reader->channel, "answers what no memcached does"));
 }
 
+/* The list counts what the server needs for an item besides, so half of that will come, or an item has gone. */
+static size_t expected_of(const struct parcel_item *item)
+{
+    return PARCEL_ANSWER_LEAST + item->key.item_size / 2;
+}
+
 bool parcel_collect(struct reader *reader, struct parcel *parcel, int64_t now, parcel_visitor *visitor, void *context)
 {
+    size_t expected = 0;
     for (size_t i = 0; i < parcel->count; i++) {
-        struct parcel_item *item = &parcel->items[i];
-        if (item->state == ITEM_WANTED && !collect_one(reader, item, now, visitor, context)) {
-            return false;
-        }
+        expected += expected_of(&parcel->items[i]);
     }
-    return true;
+    bool is_collected = true;
+    for (size_t i = 0; i < parcel->count && is_collected; i++) {
+        struct parcel_item *item = &parcel->items[i];
+        channel_expect(reader->channel, expected);
+        expected -= expected_of(item);
+        is_collected = item->state != ITEM_WANTED || collect_one(reader, item, now, visitor, context);
+    }
+    channel_expect(reader->channel, 0);
+    return is_collected;
 }
 
 bool parcel_look(struct channel *channel, struct parcel *parcel)
@@ -135,6 +147,7 @@ bool parcel_look(struct channel *channel, struct parcel *parcel)
         if (item->state != ITEM_WANTED) {
             continue;
         }
+        channel_expect(channel, (parcel->count - i) * PARCEL_ANSWER_LEAST);
         if (!parcel_take_reply(channel, &reply)) {
             return false;
         }
@@ -142,5 +155,6 @@ bool parcel_look(struct channel *channel, struct parcel *parcel)
             item->state = ITEM_THERE;
         }
     }
+    channel_expect(channel, 0);
     return true;
 }

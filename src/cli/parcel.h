@@ -13,6 +13,9 @@
 /* memcached's largest item. */
 #define PARCEL_VALUE_MAX (1024u * 1024 * 1024)
 
+/* Bytes of the shortest answer. */
+#define PARCEL_ANSWER_LEAST 4
+
 enum item_state {
     ITEM_WANTED,     /* to be asked for */
     ITEM_FOUND,

@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "command/flag_ledger_parts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define LEDGER_PREFIX SPAN("diglot:flags:")
@@ -76,8 +75,12 @@ bool flag_ledger_has_work(const struct flag_ledger *ledger)
 
 struct span ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE])
 {
-    int size = snprintf(name, LEDGER_NAME_SIZE, "diglot:flags:{%s}", ledger->tags[slot]);
-    return span_of(name, (size_t)size);
+    static const char head[] = "diglot:flags:{";
+    size_t size = sizeof head - 1;
+    memcpy(name, head, size);
+    for (const char *tag = ledger->tags[slot]; *tag; tag++) name[size++] = *tag;
+    name[size++] = '}';
+    return span_of(name, size);
 }
 
 bool flag_ledger_reserves(struct span name)
