@@ -130,6 +130,9 @@ $(library): $(call objects_of,$(filter-out $(engine_sources) src/cli/main.c,$(so
 	@rm -f $@
 	ar rcs $@ $^
 
+# Counts what the program allocates.
+$(out)/tests/unit/test_net_allocations: private flags += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 $(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
 	$(CC) $(flags) -fno-lto -o $@ $^ -lcmocka $(tool_libraries)

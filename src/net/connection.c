@@ -397,10 +397,10 @@ static void release_memory(struct connection *connection)
     if (connection->is_away) {
         return;
     }
-    if (batch != NULL && batch->encoded == batch->executed) {
-        buffer_reset(&batch->values, 0); /* they are in the output */
-    }
     if (!connection->needs_input) {
+        if (batch != NULL && batch->encoded == batch->executed) {
+            buffer_reset(&batch->values, 0); /* they are in the output */
+        }
         return;
     }
     pool_reclaim_batch(pool, &connection->batch);
