@@ -94,11 +94,6 @@ struct span command_prefixed_key(struct command_context *context, struct span ke
     return span_of(context->key, context->key_prefix.size + key.size);
 }
 
-bool command_reserves(struct span name)
-{
-    return flag_ledger_reserves(name) || span_starts_with(name, COMMAND_UPSTREAM_PREFIX);
-}
-
 bool command_is_item_name(const struct command_context *context, struct span name, struct span *key)
 {
     if (command_reserves(name) || !span_starts_with(name, context->key_prefix)) return false;
@@ -156,7 +151,7 @@ static void tell_stored_token(struct command_context *context, const struct requ
 {
     bool is_stored = result->status == RESULT_STORED || result->status == RESULT_NUMBER;
     bool is_told = result->status == RESULT_HIT || (result->status == RESULT_OK && request->op == REQUEST_TOUCH);
-    if (!is_told) tell_token(request, result, is_stored ? version_current(context->versions, hash_key(name)) : 0);
+    if (!is_told) tell_token(request, result, is_stored ? version_current(context->versions, item_hash_for(context, name)) : 0);
 }
 
 static void forget_told(const struct request *request)
@@ -192,8 +187,8 @@ static void execute_keyed(struct command_context *context, const struct request 
     if (report_is_wanted(context)) report_request(context, request, result);
 }
 
-void command_execute(struct command_context *context, const struct request *request, struct result *result,
-                     struct buffer *values)
+static void execute_on_server(struct command_context *context, const struct request *request, struct result *result,
+                              struct buffer *values)
 {
     if (request->op == REQUEST_FLUSH_ALL)
         execute_flush_all(context, request, result);
@@ -205,8 +200,15 @@ void command_execute(struct command_context *context, const struct request *requ
         execute_shutdown(context, request, result);
     else if (request->op == REQUEST_WATCH)
         execute_watch(request, result);
-    else if (request_dumps(request->op))
-        dump_execute(context, request, result, values);
     else
+        dump_execute(context, request, result, values);
+}
+
+void command_execute(struct command_context *context, const struct request *request, struct result *result,
+                     struct buffer *values)
+{
+    if (request_is_keyed(request->op))
         execute_keyed(context, request, result, values);
+    else
+        execute_on_server(context, request, result, values);
 }

@@ -29,9 +29,9 @@ struct found_item {
     int64_t expiry; /* ms since the epoch, or KEYSPACE_NO_EXPIRY */
 };
 
-/* What who asks knows of a read beforehand, and what the read leaves for those who keep items (cache/near_cache.h). */
+/* What who asks knows of a request beforehand, and what a read leaves for those who keep items (cache/near_cache.h). */
 struct sighting {
-    uint64_t hash;   /* of the engine's key; 0: not known, or no read */
+    uint64_t hash;   /* of the engine's key; 0: not known */
     uint32_t uses;   /* of the item since the engine was last asked for it: answers of the near cache */
     bool is_wanted;  /* whether it is to be kept; then, where an item without marks was found: */
     uint64_t stamp;  /* of the moment (item/version.h); 0: there is nothing to keep */
@@ -92,8 +92,15 @@ bool command_take_answer(struct command_context *context, const struct sighting 
 /* The module's own keys beside the flag ledgers: which keys were changed here (upstream/marks.h). */
 #define COMMAND_UPSTREAM_PREFIX SPAN("diglot:upstream:")
 
+/* How all of the module's own keys begin. */
+#define COMMAND_OWN_PREFIX SPAN("diglot:")
+
 /* True when memcached clients must keep off this key: it is, or looks like, one of the module's own. */
-bool command_reserves(struct span name);
+static inline bool command_reserves(struct span name)
+{
+    if (!span_starts_with(name, COMMAND_OWN_PREFIX)) return false;
+    return flag_ledger_reserves(name) || span_starts_with(name, COMMAND_UPSTREAM_PREFIX);
+}
 
 struct span command_prefixed_key(struct command_context *context, struct span key);
 

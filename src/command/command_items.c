@@ -3,21 +3,12 @@
 #include "command/report.h"
 #include "item/expiry.h"
 
-struct item_key item_key_for(const struct command_context *context, struct span name)
-{
-    return flag_ledger_is_blank(context->ledger, context->db) ? item_key_without_slot(name) : item_key_of(name);
-}
-
-struct item_key item_key_of_read(const struct command_context *context, struct span name)
-{
-    if (!context->sighting || context->sighting->hash == 0) return item_key_for(context, name);
-    bool is_blank = flag_ledger_is_blank(context->ledger, context->db);
-    return (struct item_key){name, context->sighting->hash, is_blank ? ITEM_SLOT_UNKNOWN : hash_slot(name)};
-}
-
 void item_look_up(struct command_context *context, struct item *item)
 {
     item->flags = (struct item_flags){0};
+    item->is_lost = false;
+    if (flag_ledger_is_blank(context->ledger, context->db)) return;
+    item->key.slot = item_key_slot(&item->key);
     item->is_lost = !flag_ledger_read(context->ledger, context->db, &item->key, &item->flags);
 }
 

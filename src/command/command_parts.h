@@ -35,15 +35,23 @@ void execute_stats(struct command_context *context, const struct request *reques
 
 /* ---- Items ---- */
 
-/* The key of an item, with its slot where that will be asked for. */
-struct item_key item_key_for(const struct command_context *context, struct span name);
+/* The hash of the key at hand, which who asks may have taken already. */
+static inline uint64_t item_hash_for(const struct command_context *context, struct span name)
+{
+    uint64_t known = context->sighting ? context->sighting->hash : 0;
+    return known != 0 ? known : hash_key(name);
+}
 
-/* The same for a read, whose asker may have hashed the name already. */
-struct item_key item_key_of_read(const struct command_context *context, struct span name);
+/* That key, without its slot. */
+static inline struct item_key item_key_for(const struct command_context *context, struct span name)
+{
+    return (struct item_key){name, item_hash_for(context, name), ITEM_SLOT_UNKNOWN};
+}
 
 /* Opens an item for writing. */
 void item_open(struct command_context *context, struct span name, struct item *item);
-/* The same in two steps: `key` is set, then the flags are looked up (kind is not known, is_lost a guess), then it is opened. */
+/* The same in two steps: `key` is set, then the flags are looked up (kind is not known, is_lost a guess, the slot known if any
+ * item has flags), then it is opened. */
 void item_look_up(struct command_context *context, struct item *item);
 void item_open_found(struct command_context *context, enum keyspace_mode mode, struct item *item);
 /* Opens an item for a command that leaves alone what is there: what is missing has no flags that were to be looked up. */

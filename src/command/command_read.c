@@ -147,7 +147,7 @@ static enum keyspace_mode mode_of(const struct command_context *context, const s
 void execute_get(struct command_context *context, const struct request *request, struct span name, struct result *result,
                  struct buffer *values)
 {
-    struct item item = {.key = item_key_of_read(context, name)};
+    struct item item = {.key = item_key_for(context, name)};
     if (request->op == REQUEST_GAT) version_prefetch(context->versions, item.key.hash);
     if (request_asks(request, ASK_HISTORY)) tell_history(context, request, &item);
     item_look_up(context, &item);
@@ -178,7 +178,7 @@ bool command_take_answer(struct command_context *context, const struct sighting 
 
 void execute_debug(struct command_context *context, const struct request *request, struct span name, struct result *result)
 {
-    struct item item = {.key = item_key_of(name)};
+    struct item item = {.key = item_key_for(context, name)};
     if (request->extras) tell_history(context, request, &item);
     item_look_up(context, &item);
     item_open_found(context, KEYSPACE_READ_UNNOTICED, &item);

@@ -263,8 +263,10 @@ bool flag_ledger_read(struct flag_ledger *ledger, int db, const struct item_key 
 
 void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key *key, struct item_flags flags)
 {
+    bool clears = flags.flags == 0 && flags.marks == 0;
+    if (clears && flag_ledger_is_blank(ledger, db)) return; /* so there is nothing to settle */
     flag_ledger_settle(ledger);
-    if (flags.flags == 0 && flags.marks == 0 && flag_ledger_is_blank(ledger, db)) return;
+    if (clears && flag_ledger_is_blank(ledger, db)) return;
     ledger_write_record(ledger, (struct item_place){db, item_key_slot(key), key->hash}, flags.flags, flags.marks);
 }
 

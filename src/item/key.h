@@ -19,12 +19,6 @@ static inline struct item_key item_key_of(struct span name)
     return (struct item_key){name, hash_key(name), hash_slot(name)};
 }
 
-/* The same without the slot. */
-static inline struct item_key item_key_without_slot(struct span name)
-{
-    return (struct item_key){name, hash_key(name), ITEM_SLOT_UNKNOWN};
-}
-
 static inline uint16_t item_key_slot(const struct item_key *key)
 {
     return key->slot != ITEM_SLOT_UNKNOWN ? key->slot : hash_slot(key->name);

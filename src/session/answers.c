@@ -36,10 +36,8 @@ static bool is_answerable(const struct request *request)
 }
 
 /* Of the key as the engine knows it. */
-static uint64_t hash_name(const struct session *session, struct span key)
+static uint64_t hash_prefixed(const char *prefix, struct span key)
 {
-    const char *prefix = session->options->key_prefix;
-    if (*prefix == '\0') return hash_key(key);
     char name[OPTION_KEY_PREFIX_MAX + ITEM_KEY_MAX];
     size_t size = strlen(prefix);
     CHECK(size + key.size <= sizeof name);
@@ -73,23 +71,31 @@ static void answer(const struct session *session, struct batch *batch, uint32_t 
         result->number = entry->token;
 }
 
+/* Keys are hashed here and nowhere else on their way: the main thread has the least time. */
+static void hash_keys(const struct session *session, struct batch *batch)
+{
+    const char *prefix = session->options->key_prefix;
+    bool has_prefix = *prefix != '\0';
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct request *request = &batch->messages[i].request;
+        uint64_t hash = 0;
+        if (request_is_keyed(request->op)) hash = has_prefix ? hash_prefixed(prefix, request->key) : hash_key(request->key);
+        batch->sightings[i] = (struct sighting){.hash = hash};
+    }
+    batch->has_sightings = true;
+}
+
 /* The two passes that only fetch. Returns how many reads there are. */
-static uint32_t fetch(const struct session *session, struct batch *batch)
+static uint32_t fetch(const struct session *session, const struct batch *batch)
 {
     uint32_t reads = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
-        const struct request *request = &batch->messages[i].request;
-        struct sighting *sighting = &batch->sightings[i];
-        *sighting = (struct sighting){0};
-        if (!is_answerable(request)) continue;
-        sighting->hash = hash_name(session, request->key);
-        near_cache_prefetch(session->cache, sighting->hash);
+        if (!is_answerable(&batch->messages[i].request)) continue;
+        near_cache_prefetch(session->cache, batch->sightings[i].hash);
         reads++;
     }
-    for (uint32_t i = 0; i < batch->count && reads > 0; i++) {
-        uint64_t hash = batch->sightings[i].hash;
-        if (hash != 0) (void)near_cache_locate(session->cache, hash);
-    }
+    for (uint32_t i = 0; i < batch->count && reads > 0; i++)
+        if (is_answerable(&batch->messages[i].request)) (void)near_cache_locate(session->cache, batch->sightings[i].hash);
     return reads;
 }
 
@@ -113,7 +119,6 @@ static void settle(struct session *session, struct batch *batch, uint32_t reads,
 {
     counter_add(session->counters, COUNTER_CACHE_MISSES, reads - answered);
     batch->has_answers = answered > 0;
-    batch->has_sightings = true;
     if (open > 0) return;
     batch->is_local = true;
     batch->executed = batch->count;
@@ -124,13 +129,15 @@ static void settle(struct session *session, struct batch *batch, uint32_t reads,
 
 void answers_find(struct session *session, struct batch *batch)
 {
+    hash_keys(session, batch);
     if (!is_worth_asking(session, batch) || !may_answer(session)) return;
     uint32_t reads = fetch(session, batch);
     if (reads == 0) return;
     uint32_t answered = 0, open = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
-        if (request_is_local(batch->messages[i].request.op)) continue;
-        if (batch->sightings[i].hash != 0 && look_up(session, batch, i))
+        const struct request *request = &batch->messages[i].request;
+        if (request_is_local(request->op)) continue;
+        if (is_answerable(request) && look_up(session, batch, i))
             answered++;
         else
             open++;

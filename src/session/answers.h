@@ -5,8 +5,8 @@
 
 #include "session/session.h"
 
-/* Answers the reads of a decoded batch that the cache has an answer for, and notes which of the others are worth being kept.
- * When nothing is left to be executed, the batch is local from here on. */
+/* Hashes the keys of a decoded batch, answers its reads that the cache has an answer for, and notes which of the others are
+ * worth being kept. When nothing is left to be executed, the batch is local from here on. */
 void answers_find(struct session *session, struct batch *batch);
 
 /* A message has been executed: keeps what it found, if that is wanted. */

@@ -91,9 +91,11 @@ static void add_request(struct session *session, const struct decoded *decoded, 
             return;
         }
     }
-    struct span refusal = batch->count > 0 ? pipeline_refusal(decoded->request.op) : SPAN("");
-    const struct request refused = {.op = REQUEST_REPLY, .text = refusal};
-    batch_add_request(batch, refusal.size == 0 ? &decoded->request : &refused);
+    if (request_is_on_server(decoded->request.op) && batch->count > 0 && pipeline_refusal(decoded->request.op).size > 0) {
+        batch_add(batch)->request = (struct request){.op = REQUEST_REPLY, .text = pipeline_refusal(decoded->request.op)};
+        return;
+    }
+    batch_add_request(batch, &decoded->request);
 }
 
 static void accept_request(struct session *session, const struct decoded *decoded, struct batch *batch)
@@ -107,7 +109,8 @@ static void accept_request(struct session *session, const struct decoded *decode
     if (decoded->request.op != REQUEST_QUIT) {
         add_request(session, decoded, batch);
     }
-    session->is_watching = batch->count > 0 && batch->messages[batch->count - 1].request.op == REQUEST_WATCH;
+    session->is_watching = decoded->request.op == REQUEST_WATCH
+                           && batch->messages[batch->count - 1].request.op == REQUEST_WATCH; /* not refused */
 }
 
 /* True when the input has only grown by more of a line that did not end before, so that decoding it again could not
