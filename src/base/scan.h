@@ -52,6 +52,27 @@ static inline uint32_t scan_32(const char *data, char byte)
     return scan_16(data, byte) | scan_16(data + SCAN_STEP, byte) << SCAN_STEP;
 }
 
+/* Bit i is set where words[i] is `word`, of eight. */
+static inline uint32_t scan_words_8(const uint32_t words[8], uint32_t word)
+{
+#if defined(__SSE2__)
+    __m128i wanted = _mm_set1_epi32((int)word);
+    __m128i low = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)(const void *)words), wanted);
+    __m128i high = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)(const void *)(words + 4)), wanted);
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128()));
+#elif defined(__ARM_NEON) && defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    static const uint32_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint32x4_t wanted = vdupq_n_u32(word);
+    uint32x4_t low = vandq_u32(vceqq_u32(vld1q_u32(words), wanted), vld1q_u32(bits));
+    uint32x4_t high = vandq_u32(vceqq_u32(vld1q_u32(words + 4), wanted), vld1q_u32(bits + 4));
+    return vaddvq_u32(vorrq_u32(low, high));
+#else
+    uint32_t found = 0;
+    for (unsigned i = 0; i < 8; i++) found |= (uint32_t)(words[i] == word) << i;
+    return found;
+#endif
+}
+
 /* Where `byte` is first in the text; its size where it is not. Reads nothing beyond the text. */
 static inline size_t scan_find(struct span text, char byte)
 {

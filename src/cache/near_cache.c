@@ -1,6 +1,7 @@
 #include "cache/near_cache.h"
 
 #include "base/check.h"
+#include "base/scan.h"
 
 #include <stdlib.h>
 
@@ -112,9 +113,7 @@ static struct bucket *bucket_of(const struct near_cache *cache, uint64_t hash)
 /* The slot with this tag; BUCKET_SLOTS where there is none. */
 static size_t find_slot(const struct bucket *bucket, uint32_t tag)
 {
-    size_t slot = 0;
-    while (slot < BUCKET_SLOTS && bucket->tags[slot] != tag) slot++;
-    return slot;
+    return (size_t)__builtin_ctz(scan_words_8(bucket->tags, tag) | 1u << BUCKET_SLOTS);
 }
 
 static void drop_slot(struct near_cache *cache, struct bucket *bucket, size_t slot)

@@ -74,6 +74,21 @@ static void test_marks(void **state)
     free_edge(edge);
 }
 
+/* Every set of places, and words that differ from the wanted one in one bit. */
+static void test_words(void **state)
+{
+    (void)state;
+    const uint32_t wanted = 0x80ff017f;
+    for (uint32_t places = 0; places < 256; places++) {
+        for (unsigned bit = 0; bit < 32; bit++) {
+            uint32_t words[9];
+            words[8] = wanted; /* not one of them */
+            for (unsigned i = 0; i < 8; i++) words[i] = places >> i & 1 ? wanted : wanted ^ UINT32_C(1) << bit;
+            assert_int_equal(scan_words_8(words, wanted), places);
+        }
+    }
+}
+
 /* What stands in for the processor's help, wherever the tests run. */
 static void test_marks_by_arithmetic(void **state)
 {
@@ -94,6 +109,7 @@ int main(void)
         cmocka_unit_test(test_find_at_the_edge_of_a_page),
         cmocka_unit_test(test_find_at_every_alignment),
         cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_marks_by_arithmetic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
