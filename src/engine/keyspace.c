@@ -44,7 +44,8 @@ static bool take_ahead(struct engine_keyspace *ks, int db, struct span name, boo
     ks->name = ahead->name;
     ks->key = ahead->key;
     ks->type = ahead->type;
-    ks->value = ahead->value;
+    ks->bytes = ahead->bytes;
+    ks->size = ahead->size;
     return true;
 }
 
@@ -59,7 +60,7 @@ static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct spa
 {
     struct engine_keyspace *ks = of(keyspace);
     CHECK(!ks->name);
-    ks->value.data = NULL;
+    ks->bytes = NULL;
     if ((mode == KEYSPACE_READ || mode == KEYSPACE_WRITE) && take_ahead(ks, db, name, mode == KEYSPACE_WRITE))
         return kind_of(ks);
     if (mode != KEYSPACE_READ && may_meet_ahead(ks, name)) read_ahead_close(&ks->ahead);
@@ -73,7 +74,7 @@ static enum keyspace_kind open_key(struct keyspace *keyspace, int db, struct spa
 static struct span value_of_key(struct keyspace *keyspace)
 {
     struct engine_keyspace *ks = of(keyspace);
-    if (ks->value.data) return ks->value;
+    if (ks->bytes) return span_of(ks->bytes, ks->size);
     size_t size;
     const char *data = api.StringDMA(ks->key, &size, API_READ);
     return span_of(data, size);
@@ -81,7 +82,8 @@ static struct span value_of_key(struct keyspace *keyspace)
 
 static size_t size_of_key(struct keyspace *keyspace)
 {
-    return api.ValueLength(of(keyspace)->key);
+    const struct engine_keyspace *ks = of(keyspace);
+    return ks->bytes ? ks->size : api.ValueLength(ks->key);
 }
 
 static int64_t idle_of_key(struct keyspace *keyspace)
@@ -143,15 +145,23 @@ static void resize_value(struct engine_keyspace *ks, size_t size, const char *ev
     CHECK(api.StringTruncate(ks->key, size) == API_OK);
 }
 
+/* The bytes of the open string, to be written to, as many as are wanted. */
+static char *make_room(struct engine_keyspace *ks, size_t size, const char *event)
+{
+    if (ks->bytes && ks->size == size) return ks->bytes;
+    ks->bytes = NULL;
+    resize_value(ks, size, event);
+    return api.StringDMA(ks->key, &size, API_WRITE);
+}
+
 /* An existing string is overwritten in place, which keeps its LRU or LFU history; an empty value has no bytes to write to. */
 static void put_value(struct engine_keyspace *ks, struct span value, const char *event)
 {
     if (ks->type == API_KEY_STRING && value.size > 0) {
-        size_t size;
-        resize_value(ks, value.size, event);
-        memcpy(api.StringDMA(ks->key, &size, API_WRITE), value.data, value.size);
+        memcpy(make_room(ks, value.size, event), value.data, value.size);
         return;
     }
+    ks->bytes = NULL;
     if (ks->type != API_KEY_EMPTY) api.UnlinkKey(ks->key);
     RedisModuleString *string = api.CreateString(NULL, value.data, value.size);
     api.StringSet(ks->key, string);

@@ -15,7 +15,8 @@ struct engine_keyspace {
     RedisModuleString *name;  /* of the open key */
     RedisModuleKey *key;      /* NULL: absent, opened for reading */
     int type;
-    struct span value;        /* of the open key, when it was opened ahead for reading; else NULL */
+    char *bytes;              /* of the open string, if it was opened ahead for that; else NULL … */
+    size_t size;              /* … and how many they are */
     struct read_ahead ahead;  /* open beside it */
     struct audience audience; /* of what is changed */
     RedisModuleScanCursor *cursor;

@@ -25,7 +25,8 @@ bool read_ahead_add(struct read_ahead *ahead, struct span name, uint64_t hash, e
     if (read_ahead_is_empty(ahead)) begin_window(ahead);
     if (ahead->count == READ_AHEAD_MAX || is_seen(ahead, hash)) return false;
     struct ahead_key *key = &ahead->keys[ahead->count++];
-    *key = (struct ahead_key){.name = api.CreateString(NULL, name.data, name.size), .use = use, .reader = reader};
+    *key = (struct ahead_key){
+        .name = api.CreateString(NULL, name.data, name.size), .origin = name.data, .use = use, .reader = reader};
     return true;
 }
 
@@ -34,10 +35,9 @@ static void fetch_value(struct ahead_key *key)
 {
     key->type = api.KeyType(key->key);
     if (key->type != API_KEY_STRING || key->use == AHEAD_WRITE) return;
-    size_t size;
-    const char *data = api.StringDMA(key->key, &size, API_READ);
-    if (key->use == AHEAD_READ) key->value = span_of(data, size);
-    for (size_t offset = 0; offset < size && offset < FETCHED_MAX; offset += CACHE_LINE) __builtin_prefetch(data + offset);
+    key->bytes = api.StringDMA(key->key, &key->size, key->use == AHEAD_READ ? API_READ : API_WRITE);
+    for (size_t offset = 0; offset < key->size && offset < FETCHED_MAX; offset += CACHE_LINE)
+        __builtin_prefetch(key->bytes + offset);
 }
 
 /* Each loop does as little as it can, so that the next key's wait for memory begins before the last one's is over. */
@@ -63,14 +63,20 @@ void read_ahead_reach(struct read_ahead *ahead, const void *reader)
     while (!read_ahead_is_empty(ahead) && ahead->keys[ahead->next].reader != reader) close_next(ahead);
 }
 
+/* Whoever it was opened for names it by the same bytes; others, in his turn, do not have them. */
+static bool is_name_of(const struct ahead_key *key, struct span name)
+{
+    if (key->origin == name.data) return true;
+    size_t size;
+    const char *data = api.StringPtrLen(key->name, &size);
+    return span_equal(span_of(data, size), name);
+}
+
 const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct span name, bool writes)
 {
     if (read_ahead_is_empty(ahead) || db != ahead->db) return NULL;
     const struct ahead_key *key = &ahead->keys[ahead->next];
-    if (writes != (key->use != AHEAD_READ)) return NULL;
-    size_t size;
-    const char *data = api.StringPtrLen(key->name, &size);
-    if (!span_equal(span_of(data, size), name)) return NULL;
+    if (writes != (key->use != AHEAD_READ) || !is_name_of(key, name)) return NULL;
     ahead->next++;
     return key;
 }

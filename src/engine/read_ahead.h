@@ -28,10 +28,12 @@ enum ahead_use {
 /* A key that is open. */
 struct ahead_key {
     RedisModuleString *name;
+    const char *origin;  /* the bytes that it was made of */
     RedisModuleKey *key; /* NULL: absent */
     int type;
     enum ahead_use use;
-    struct span value;  /* of a string that will be read; else NULL */
+    char *bytes;        /* of a string that will be read, or overwritten; else NULL … */
+    size_t size;        /* … and how many they are */
     const void *reader; /* whoever will use it */
 };
 
