@@ -52,7 +52,7 @@ static void on_bell(int descriptor, void *user_data, int mask)
 {
     (void)descriptor, (void)mask;
     struct diglot *diglot = user_data;
-    mailbox_silence(&diglot->engine.executor.inbox); /* the batches are taken before the loop sleeps */
+    executor_note_bell(&diglot->engine.executor); /* the batches are taken before the loop sleeps */
 }
 
 static void on_answers(int descriptor, void *user_data, int mask)
@@ -234,7 +234,7 @@ static void set_up_access(struct diglot *diglot, RedisModuleCtx *ctx)
 static bool set_up_executor(struct diglot *diglot, RedisModuleCtx *ctx)
 {
     struct engine *engine = &diglot->engine;
-    if (!executor_init(&engine->executor, &engine->keyspace, &engine->command, uses_threads(diglot)))
+    if (!executor_init(&engine->executor, &engine->keyspace, &engine->command))
         return refuse(ctx, "cannot make an event descriptor: raise the limit of open files (ulimit -n)");
     engine->executor.cluster = &engine->cluster;
     engine->executor.access = &engine->access;
@@ -484,7 +484,7 @@ EXPORT int RedisModule_OnLoad(RedisModuleCtx *ctx, void **argv, int argc)
     }
     api.SetModuleOptions(ctx, API_OPTION_IO_ERRORS | API_OPTION_NO_IMPLICIT_SIGNAL | API_OPTION_REPL_ASYNC_LOAD |
                                   API_OPTION_ATOMIC_SLOT_MIGRATION);
-    struct diglot *diglot = check_calloc(1, sizeof *diglot);
+    struct diglot *diglot = check_calloc_aligned(_Alignof(struct diglot), sizeof *diglot);
     diglot->ctx = api.GetDetachedThreadSafeContext(ctx);
     if (!diglot_start(diglot, ctx)) {
         diglot_stop(&diglot);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void check_failed(const char *condition, const char *file, int line)
 {
@@ -28,6 +29,11 @@ void *check_calloc(size_t count, size_t size)
 {
     /* The product may overflow; calloc has refused by then, and any number above zero names the failure. */
     return check_memory(calloc(count, size), count > 0 && size > 0 ? count * size | 1 : 0);
+}
+
+void *check_calloc_aligned(size_t alignment, size_t size)
+{
+    return memset(check_memory(aligned_alloc(alignment, size), size), 0, size);
 }
 
 void *check_realloc(void *memory, size_t size)

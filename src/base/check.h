@@ -16,5 +16,7 @@ _Noreturn void check_failed(const char *condition, const char *file, int line);
 void *check_malloc(size_t size);
 void *check_calloc(size_t count, size_t size);
 void *check_realloc(void *memory, size_t size);
+/* Zeroed, for a type that has to be aligned; `size` is a multiple of `alignment`. */
+void *check_calloc_aligned(size_t alignment, size_t size);
 
 #endif

@@ -11,7 +11,6 @@ bool mailbox_init(struct mailbox *box, bool with_bell)
 {
     atomic_init(&box->newest, NULL);
     box->bell = NO_BELL;
-    box->rings = with_bell;
     if (with_bell) {
         box->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         return box->bell >= 0;
@@ -49,11 +48,11 @@ void mailbox_post(struct mailbox *box, struct mail *mail)
 {
     struct mail *newest = atomic_load_explicit(&box->newest, memory_order_relaxed);
     do {
-        mail->next = newest;
+        mail->next = newest == MAILBOX_AWAKE(box) ? NULL : newest;
     } while (!atomic_compare_exchange_weak_explicit(&box->newest, &newest, mail, memory_order_release,
                                                     memory_order_relaxed));
     /* From here on the mail may be gone; only `newest`, a copied pointer, is looked at. */
-    if (newest == NULL && box->rings) {
+    if (newest == NULL) {
         mailbox_ring(box);
     }
 }
@@ -80,8 +79,35 @@ struct mail *mailbox_take(struct mailbox *box)
     return mailbox_poll(box);
 }
 
+/* What takes the place of the mails says whether the next post rings. */
+static struct mail *take_all(struct mailbox *box, struct mail *empty)
+{
+    struct mail *newest = atomic_load_explicit(&box->newest, memory_order_relaxed);
+    if (newest == empty) return NULL;
+    newest = atomic_exchange_explicit(&box->newest, empty, memory_order_acquire);
+    return newest == MAILBOX_AWAKE(box) ? NULL : oldest_first(newest);
+}
+
 struct mail *mailbox_poll(struct mailbox *box)
 {
-    if (atomic_load_explicit(&box->newest, memory_order_relaxed) == NULL) return NULL;
-    return oldest_first(atomic_exchange_explicit(&box->newest, NULL, memory_order_acquire));
+    return take_all(box, NULL);
+}
+
+struct mail *mailbox_collect(struct mailbox *box)
+{
+    return take_all(box, MAILBOX_AWAKE(box));
+}
+
+bool mailbox_rest(struct mailbox *box)
+{
+    struct mail *newest = MAILBOX_AWAKE(box);
+    return atomic_compare_exchange_strong_explicit(&box->newest, &newest, NULL, memory_order_relaxed, memory_order_relaxed)
+           || newest == NULL;
+}
+
+void mailbox_rise(struct mailbox *box)
+{
+    struct mail *newest = NULL;
+    (void)atomic_compare_exchange_strong_explicit(&box->newest, &newest, MAILBOX_AWAKE(box), memory_order_relaxed,
+                                                  memory_order_relaxed);
 }

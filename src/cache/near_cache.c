@@ -1,12 +1,12 @@
 #include "cache/near_cache.h"
 
+#include "base/cache_line.h"
 #include "base/check.h"
 #include "base/scan.h"
 
 #include <stdlib.h>
 
 #define BUCKET_SLOTS 8
-#define CACHE_LINE 64
 /* An index of one slot for so many bytes: entries are seldom smaller. */
 #define BYTES_PER_SLOT 128
 /* Entries begin at multiples of this, and the index counts in it. */

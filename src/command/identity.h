@@ -7,6 +7,7 @@
 #ifndef DIGLOT_COMMAND_IDENTITY_H
 #define DIGLOT_COMMAND_IDENTITY_H
 
+#include "base/cache_line.h"
 #include "base/span.h"
 
 #include <stdatomic.h>
@@ -52,7 +53,7 @@ static inline bool identity_reads_freely(const struct identity *identity)
  * bytes are read, and whether they may be answered from the near cache. Who else may do what is decided where requests are
  * executed. */
 struct doorkeeper {
-    atomic_bool asks_login;
+    _Alignas(CACHE_LINE) atomic_bool asks_login; /* looked at for every read of a socket: nothing that moves stands beside it */
     atomic_bool reads_freely; /* an anonymous client does, see struct identity */
 };
 

@@ -40,14 +40,11 @@ static struct batch *list_take(struct batch_list *list)
     return batch;
 }
 
-bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
-                   bool has_threads)
+bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command)
 {
     *executor = (struct executor){.keyspace = keyspace, .command = command};
     gate_init(&executor->gate);
-    if (!mailbox_init(&executor->inbox, true)) return false;
-    executor->inbox.rings = has_threads;
-    return true;
+    return mailbox_init(&executor->inbox, true);
 }
 
 void executor_deinit(struct executor *executor)
@@ -318,7 +315,7 @@ static bool must_wait_for_flush(const struct executor *executor)
 
 static void receive(struct executor *executor)
 {
-    for (struct mail *mail = mailbox_poll(&executor->inbox); mail;) {
+    for (struct mail *mail = mailbox_collect(&executor->inbox); mail;) {
         struct mail *next = mail->next;
         struct batch *batch = batch_of(mail);
         list_append(batch->executed > 0 ? &executor->heavy : &executor->ready, batch);
@@ -481,10 +478,10 @@ void executor_note_eviction(struct executor *executor)
     if (++executor->evictions > executor->evictions_most) executor->must_retain = true;
 }
 
-void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
+/* True when the loop may sleep until something comes. */
+static bool take_turn(struct executor *executor, RedisModuleCtx *ctx)
 {
-    receive(executor);
-    if (!has_work(executor)) return;
+    if (!has_work(executor)) return true;
     unpark(executor);
     unpark_logins(executor);
     promote_heavy(executor);
@@ -496,12 +493,44 @@ void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
     gate_end_turn(&executor->gate);
     engine_keyspace_leave(executor->keyspace);
     bool dumps_wait = executor->has_dumped && executor->parked.first;
-    if (!is_finished || !is_swept || dumps_wait || gate_is_reclaiming(&executor->gate) || executor->unflushed.first)
-        mailbox_ring(&executor->inbox);
+    return is_finished && is_swept && !dumps_wait && !gate_is_reclaiming(&executor->gate) && !executor->unflushed.first;
+}
+
+/* The bell rings on as long as there is something to do: ringing it and silencing it are system calls. */
+static void ring_on(struct executor *executor)
+{
+    if (executor->is_ringing) return;
+    executor->is_ringing = true;
+    mailbox_ring(&executor->inbox);
+}
+
+static void stop_ringing(struct executor *executor)
+{
+    if (!executor->is_ringing) return;
+    executor->is_ringing = false;
+    mailbox_silence(&executor->inbox);
+}
+
+void executor_note_bell(struct executor *executor)
+{
+    executor->is_ringing = true;
+}
+
+void executor_turn(struct executor *executor, RedisModuleCtx *ctx)
+{
+    receive(executor);
+    bool may_sleep = take_turn(executor, ctx);
+    receive(executor);
+    if (may_sleep && !has_batches(executor)) {
+        stop_ringing(executor);
+        if (mailbox_rest(&executor->inbox)) return;
+    }
+    ring_on(executor);
 }
 
 void executor_release(struct executor *executor)
 {
+    mailbox_rise(&executor->inbox);
     executor->has_unflushed_writes = false;
     executor->flushed_version = executor->command->versions->last;
     if (!executor->unflushed.first) return;

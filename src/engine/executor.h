@@ -25,6 +25,7 @@ struct batch_list {
 
 struct executor {
     struct mailbox inbox; /* with a bell; its descriptor is in the engine's event loop */
+    bool is_ringing;      /* the loop will not sleep, for all that we know */
     struct engine_keyspace *keyspace;
     struct command_context *command;
     struct cluster *cluster;
@@ -52,10 +53,9 @@ struct executor {
     void *collect_context;
 };
 
-/* The caller sets `cluster`, `access`, `login`, `calm`, `upstream` and `lent` behind this. `has_threads`: batches come from other threads, which
- * must wake the engine's loop. False with errno when the kernel refuses a descriptor. */
-MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command,
-                            bool has_threads);
+/* The caller sets `cluster`, `access`, `login`, `calm`, `upstream` and `lent` behind this. False with errno when the kernel
+ * refuses a descriptor. */
+MUST_USE bool executor_init(struct executor *executor, struct engine_keyspace *keyspace, struct command_context *command);
 /* Forgets the batches that it holds; they are their connections'. */
 void executor_deinit(struct executor *executor);
 
@@ -63,6 +63,8 @@ void executor_deinit(struct executor *executor);
 void executor_note_time(struct executor *executor, uint64_t now_us);
 /* The engine has evicted a key. */
 void executor_note_eviction(struct executor *executor);
+/* The engine's loop has found the inbox's bell ringing. It is silenced by the turn that leaves nothing to do. */
+void executor_note_bell(struct executor *executor);
 /* The before-sleep event. */
 void executor_turn(struct executor *executor, RedisModuleCtx *ctx);
 /* The after-sleep event. */

@@ -1,8 +1,9 @@
 #include "engine/read_ahead.h"
 
+#include "base/cache_line.h"
+
 /* As much of a value as is fetched ahead; of a longer one the processor sees by itself that it is read on. */
 #define FETCHED_MAX 512
-#define CACHE_LINE 64
 
 static void begin_window(struct read_ahead *ahead)
 {

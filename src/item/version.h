@@ -16,6 +16,8 @@
 #ifndef DIGLOT_ITEM_VERSION_H
 #define DIGLOT_ITEM_VERSION_H
 
+#include "base/cache_line.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,9 +48,10 @@ struct version_clock {
     uint64_t last;  /* the newest value given out */
     uint64_t floor;
     uint64_t gap; /* how far beyond a token that it leaps over the clock comes down */
-    struct version_counter *counters;
-    struct version_choice *choices;  /* NULL until a client chooses */
-    _Atomic uint64_t change_of_all;  /* when everything last changed; VERSION_NEVER: no stamp stands */
+    struct version_choice *choices; /* NULL until a client chooses */
+    /* What all threads read stands apart from what moves with every change. */
+    _Alignas(CACHE_LINE) struct version_counter *counters;
+    _Atomic uint64_t change_of_all; /* when everything last changed; VERSION_NEVER: no stamp stands */
 };
 
 /* `start`: the wall clock in nanoseconds. */

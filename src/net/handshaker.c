@@ -221,7 +221,7 @@ static bool open_handshaker(struct handshaker *handshaker)
 
 struct handshaker *handshaker_new(struct worker_shared *shared, struct counters *counters, struct ssl_ctx_st *context)
 {
-    struct handshaker *handshaker = check_calloc(1, sizeof(*handshaker));
+    struct handshaker *handshaker = check_calloc_aligned(_Alignof(struct handshaker), sizeof(*handshaker));
     handshaker->shared = shared;
     handshaker->counters = counters;
     handshaker->context = context;

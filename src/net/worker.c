@@ -68,17 +68,17 @@ static void greet_newcomers(struct event_source *source, uint32_t events)
 static void take_completions(struct connection_set *set)
 {
     struct mail *next;
-    for (struct mail *mail = mailbox_take(&set->completions); mail != NULL; mail = next) {
+    for (struct mail *mail = mailbox_collect(&set->completions); mail != NULL; mail = next) {
         next = mail->next;
         struct batch *batch = CONTAINER_OF(mail, struct batch, mail);
         connection_take_back(batch->owner);
     }
 }
 
-static void handle_completions(struct event_source *source, uint32_t events)
+/* It has ended the wait, which is all that it is for: every turn takes the completions. */
+static void hear_completions(struct event_source *source, uint32_t events)
 {
-    (void)events;
-    take_completions(&CONTAINER_OF(source, struct bell, source)->worker->set);
+    (void)source, (void)events;
 }
 
 /* Watchers that have something to tell. */
@@ -109,20 +109,21 @@ void worker_admit(struct worker *worker, struct connection *connection)
 }
 
 static bool watch_bell(struct worker *worker, struct bell *bell, const struct mailbox *box,
-                       void (*handle)(struct event_source *, uint32_t))
+                       void (*handle)(struct event_source *, uint32_t), uint32_t edge)
 {
     bell->source.handle = handle;
     bell->worker = worker;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &bell->source};
+    struct epoll_event event = {.events = EPOLLIN | edge, .data.ptr = &bell->source};
     return epoll_ctl(worker->set.epoll, EPOLL_CTL_ADD, box->bell, &event) == 0;
 }
 
 static bool watch_bells(struct worker *worker)
 {
-    return watch_bell(worker, &worker->newcomers_bell, &worker->newcomers, greet_newcomers)
-           && watch_bell(worker, &worker->watchers_bell, &worker->set.watchers, deliver_watched)
+    /* Nobody silences the completions' bell: that takes a system call. Each ring is an event of its own. */
+    return watch_bell(worker, &worker->newcomers_bell, &worker->newcomers, greet_newcomers, 0)
+           && watch_bell(worker, &worker->watchers_bell, &worker->set.watchers, deliver_watched, 0)
            && (!worker->has_completions_bell
-               || watch_bell(worker, &worker->completions_bell, &worker->set.completions, handle_completions));
+               || watch_bell(worker, &worker->completions_bell, &worker->set.completions, hear_completions, EPOLLET));
 }
 
 static void init_set(struct connection_set *set, struct worker_shared *shared, struct counters *counters)
@@ -165,7 +166,7 @@ static void close_worker(struct worker *worker)
 
 struct worker *worker_new(struct worker_shared *shared, struct counters *counters, bool completions_bell)
 {
-    struct worker *worker = check_calloc(1, sizeof(*worker));
+    struct worker *worker = check_calloc_aligned(_Alignof(struct worker), sizeof(*worker));
     init_set(&worker->set, shared, counters);
     worker->has_completions_bell = completions_bell;
     read_clocks(worker);
@@ -266,13 +267,23 @@ static void end_turn(struct worker *worker)
     }
 }
 
+/* True when it may sleep: whoever has something for it from here on wakes it. */
+static bool lie_down(struct worker *worker)
+{
+    return ring_is_empty(&worker->set.ready)
+           && (!worker->has_completions_bell || mailbox_rest(&worker->set.completions));
+}
+
 void worker_poll(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     bool has_ready = !ring_is_empty(&worker->set.ready);
-    int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, has_ready ? 0 : timeout_ms);
+    int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, lie_down(worker) ? timeout_ms : 0);
     read_clocks(worker);
     worker->set.turn_bytes = 0;
+    if (worker->has_completions_bell) {
+        take_completions(&worker->set);
+    }
     for (int i = 0; i < count; i++) {
         struct event_source *source = events[i].data.ptr;
         source->handle(source, events[i].events);

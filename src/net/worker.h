@@ -24,12 +24,14 @@ struct worker_shared {
     struct mailbox *executor; /* where batches go to be executed */
     const struct version_clock *versions; /* what near caches ask whether they still know; NULL: there are none */
     size_t workers;            /* who share diglot.cache-size */
-    atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
-    atomic_uint threads;       /* started so far, for their names */
     size_t worker_count;       /* 0: one */
-    atomic_size_t lent;        /* bytes of values on their way home from the executor, which waits when they are many */
     uint32_t keepalive_s;      /* silence after which the kernel asks whether a client is still there; 0: as the kernel is set */
     int descriptor_floor;      /* connections get descriptors from this number on, where there are any; 0: any number */
+    /* What follows is written to, by turns by all of them. */
+    _Alignas(CACHE_LINE) atomic_size_t connections; /* open now, over all workers; the bound is diglot.maxconns */
+    atomic_uint threads;                            /* started so far, for their names */
+    /* Bytes of values on their way home from the executor, which waits when they are many. */
+    _Alignas(CACHE_LINE) atomic_size_t lent;
 };
 
 /* Makes a worker with an epoll set. `completions_bell`: batches come back from another thread, so their mailbox gets a

@@ -4,6 +4,8 @@
 #ifndef DIGLOT_OBSERVE_COUNTERS_H
 #define DIGLOT_OBSERVE_COUNTERS_H
 
+#include "base/cache_line.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,7 +79,7 @@ enum counter_id {
 
 /* One thread's counters: only that thread adds, any thread reads. Aligned, so that no two threads share a cache line. */
 struct counters {
-    _Alignas(64) _Atomic uint64_t values[COUNTERS];
+    _Alignas(CACHE_LINE) _Atomic uint64_t values[COUNTERS];
 };
 
 static inline void counter_add(struct counters *counters, enum counter_id id, uint64_t amount)

@@ -152,7 +152,7 @@ static void free_courier(struct courier *courier)
 
 struct courier *courier_start(struct mailbox *home)
 {
-    struct courier *courier = check_calloc(1, sizeof *courier);
+    struct courier *courier = check_calloc_aligned(_Alignof(struct courier), sizeof *courier);
     courier->owner.finish = finish;
     courier->bell_source.handle = handle_bell;
     courier->home = home;

@@ -148,7 +148,7 @@ static void start_threads(struct door *door)
 
 struct door *door_open(size_t threads)
 {
-    struct door *door = check_calloc(1, sizeof(*door));
+    struct door *door = check_calloc_aligned(_Alignof(struct door), sizeof(*door));
     door->threads = threads;
     options_init(&door->options);
     client_list_init(&door->clients);

@@ -46,6 +46,12 @@ static void test_memory(void **state)
     zeros = check_realloc(zeros, 100);
     assert_non_null(zeros);
     free(zeros);
+    char *line = check_calloc_aligned(64, 128);
+    assert_int_equal((uintptr_t)line % 64, 0);
+    for (int i = 0; i < 128; i++) {
+        assert_int_equal(line[i], 0);
+    }
+    free(line);
     free(check_malloc(0));
     free(check_calloc(0, 8));
 }

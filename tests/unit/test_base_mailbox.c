@@ -71,6 +71,57 @@ static void test_bell(void **state)
     assert_int_equal(box.bell, -1);
 }
 
+static void test_nobody_rings_for_a_taker_that_is_awake(void **state)
+{
+    (void)state;
+    struct mailbox box;
+    struct letter letters[2];
+    assert_true(mailbox_init(&box, true));
+    assert_null(mailbox_collect(&box));
+    for (int i = 0; i < 3; i++) {
+        mailbox_post(&box, &letters[0].mail);
+        mailbox_post(&box, &letters[1].mail);
+        struct mail *mail = mailbox_collect(&box);
+        assert_ptr_equal(mail, &letters[0].mail);
+        assert_ptr_equal(mail->next, &letters[1].mail);
+        assert_null(mail->next->next);
+        assert_null(mailbox_collect(&box));
+    }
+    mailbox_post(&box, &letters[0].mail);
+    assert_false(mailbox_rest(&box)); /* there is something */
+    assert_false(rings(&box, 0));
+    assert_ptr_equal(mailbox_poll(&box), &letters[0].mail); /* who polls waits for the bell */
+    mailbox_post(&box, &letters[0].mail);
+    assert_true(rings(&box, 0));
+    assert_ptr_equal(mailbox_take(&box), &letters[0].mail);
+    mailbox_deinit(&box);
+}
+
+static void test_a_taker_that_rests_is_rung_for_once(void **state)
+{
+    (void)state;
+    struct mailbox box;
+    struct letter letters[2];
+    assert_true(mailbox_init(&box, true));
+    assert_null(mailbox_collect(&box));
+    assert_true(mailbox_rest(&box));
+    assert_true(mailbox_rest(&box));
+    mailbox_post(&box, &letters[0].mail);
+    assert_true(rings(&box, 0));
+    mailbox_silence(&box);
+    mailbox_post(&box, &letters[1].mail);
+    assert_false(rings(&box, 0));
+    assert_false(mailbox_rest(&box));
+    mailbox_rise(&box); /* mail stays */
+    assert_ptr_equal(mailbox_collect(&box), &letters[0].mail);
+    assert_true(mailbox_rest(&box));
+    mailbox_rise(&box);
+    mailbox_post(&box, &letters[0].mail);
+    assert_false(rings(&box, 0));
+    assert_ptr_equal(mailbox_collect(&box), &letters[0].mail);
+    mailbox_deinit(&box);
+}
+
 struct post_office {
     struct mailbox box;
     struct letter letters[POSTERS][LETTERS_EACH];
@@ -93,11 +144,26 @@ static void *post_letters(void *argument)
     return NULL;
 }
 
-/* Sleeps on the bell alone: a lost ring would leave it waiting. */
-static void test_many_posters(void **state)
+/* One turn of a taker that sleeps on the bell alone: a lost ring would leave it waiting. */
+static struct mail *take_when_rung(struct mailbox *box)
 {
-    (void)state;
-    struct post_office *office = check_calloc(1, sizeof *office);
+    assert_true(rings(box, 10000));
+    return mailbox_take(box);
+}
+
+/* The same of one that sleeps only when there is nothing. */
+static struct mail *collect_before_rest(struct mailbox *box)
+{
+    if (mailbox_rest(box)) {
+        assert_true(rings(box, 10000));
+        mailbox_silence(box);
+    }
+    return mailbox_collect(box);
+}
+
+static void receive_from_many(struct mail *(*take)(struct mailbox *))
+{
+    struct post_office *office = check_calloc_aligned(_Alignof(struct post_office), sizeof *office);
     struct poster posters[POSTERS];
     pthread_t threads[POSTERS];
     int next[POSTERS] = {0};
@@ -107,8 +173,7 @@ static void test_many_posters(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, post_letters, &posters[i]), 0);
     }
     for (int taken = 0; taken < POSTERS * LETTERS_EACH;) {
-        assert_true(rings(&office->box, 10000));
-        for (struct mail *mail = mailbox_take(&office->box); mail != NULL; mail = mail->next) {
+        for (struct mail *mail = take(&office->box); mail != NULL; mail = mail->next) {
             const struct letter *letter = (const struct letter *)mail;
             assert_int_equal(letter->number, next[letter->poster]);
             next[letter->poster]++;
@@ -123,11 +188,20 @@ static void test_many_posters(void **state)
     free(office);
 }
 
+static void test_many_posters(void **state)
+{
+    (void)state;
+    receive_from_many(take_when_rung);
+    receive_from_many(collect_before_rest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_takes_oldest_first),
         cmocka_unit_test(test_bell),
+        cmocka_unit_test(test_nobody_rings_for_a_taker_that_is_awake),
+        cmocka_unit_test(test_a_taker_that_rests_is_rung_for_once),
         cmocka_unit_test(test_many_posters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

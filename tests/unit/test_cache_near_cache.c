@@ -32,7 +32,7 @@ static void set_time(struct bench *bench, uint64_t after_ms)
 
 static int set_up(void **state)
 {
-    struct bench *bench = check_calloc(1, sizeof *bench);
+    struct bench *bench = check_calloc_aligned(_Alignof(struct bench), sizeof(*bench));
     version_clock_init(&bench->versions, START);
     version_set_open(&bench->versions, true);
     counter_board_init(&bench->board, 1);

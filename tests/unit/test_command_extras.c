@@ -15,7 +15,7 @@
 
 static int set_up(void **state)
 {
-    struct world *world = malloc(sizeof *world);
+    struct world *world = check_calloc_aligned(_Alignof(struct world), sizeof(*world));
     struct dialogue *dialogue = calloc(1, sizeof *dialogue);
     world_init(world);
     dialogue->world = world;

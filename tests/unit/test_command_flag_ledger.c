@@ -19,7 +19,7 @@
 
 static int set_up(void **state)
 {
-    struct world *world = malloc(sizeof *world);
+    struct world *world = check_calloc_aligned(_Alignof(struct world), sizeof(*world));
     world_init(world);
     *state = world;
     return 0;

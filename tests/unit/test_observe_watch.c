@@ -17,7 +17,7 @@ struct fixture {
 
 static int set_up(void **state)
 {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
+    struct fixture *fixture = check_calloc_aligned(_Alignof(struct fixture), sizeof(*fixture));
     watch_hub_init(&fixture->hub);
     buffer_init(&fixture->output);
     assert_true(mailbox_init(&fixture->home, false));

@@ -31,7 +31,7 @@ struct talk {
 
 static int open_talk(void **state)
 {
-    struct talk *talk = check_calloc(1, sizeof(*talk));
+    struct talk *talk = check_calloc_aligned(_Alignof(struct talk), sizeof(*talk));
     world_init(&talk->world);
     atomic_store(&talk->world.options.io_threads, 1);
     watch_hub_init(&talk->hub);

@@ -27,7 +27,7 @@ struct talk {
 
 static int open_talk(void **state)
 {
-    struct talk *talk = check_calloc(1, sizeof(*talk));
+    struct talk *talk = check_calloc_aligned(_Alignof(struct talk), sizeof(*talk));
     options_init(&talk->options);
     counter_board_init(&talk->board, 1);
     session_init(&talk->session, &talk->options, &talk->board.sets[0], &talk->doorkeeper);
