@@ -44,7 +44,7 @@ void mailbox_silence(struct mailbox *box)
     }
 }
 
-void mailbox_post(struct mailbox *box, struct mail *mail)
+bool mailbox_leave(struct mailbox *box, struct mail *mail)
 {
     struct mail *newest = atomic_load_explicit(&box->newest, memory_order_relaxed);
     do {
@@ -52,7 +52,12 @@ void mailbox_post(struct mailbox *box, struct mail *mail)
     } while (!atomic_compare_exchange_weak_explicit(&box->newest, &newest, mail, memory_order_release,
                                                     memory_order_relaxed));
     /* From here on the mail may be gone; only `newest`, a copied pointer, is looked at. */
-    if (newest == NULL) {
+    return newest == NULL && box->bell != NO_BELL;
+}
+
+void mailbox_post(struct mailbox *box, struct mail *mail)
+{
+    if (mailbox_leave(box, mail)) {
         mailbox_ring(box);
     }
 }

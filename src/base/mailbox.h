@@ -37,6 +37,9 @@ void mailbox_deinit(struct mailbox *box);
 /* Any thread. The mail belongs to the taker from here on. */
 void mailbox_post(struct mailbox *box, struct mail *mail);
 
+/* The same for a poster that has more to post: true when it must ring the bell behind that. */
+MUST_USE bool mailbox_leave(struct mailbox *box, struct mail *mail);
+
 /* The taker's thread: all mails, oldest first, linked by `next`; NULL when there are none. Silences the bell. */
 struct mail *mailbox_take(struct mailbox *box);
 

@@ -11,6 +11,8 @@
 #define BYTES_LIKE_A_MESSAGE 4096
 /* Bytes of values that workers have not looked at yet. With more, nothing is executed: they would pile up in between. */
 #define LENT_MOST ((size_t)32 * 1024 * 1024)
+/* How long a worker that sleeps may wait to be woken while others' batches are executed. */
+#define WAKE_INTERVAL_US 500u
 /* Waiting logins are not looked at more often. */
 #define LOGINS_INTERVAL_US 10000u
 /* How often some of the ledgers are used. */
@@ -56,6 +58,7 @@ void executor_deinit(struct executor *executor)
 
 /* How far a turn may still go. */
 struct budget {
+    uint64_t now_us; /* at the last look */
     uint64_t deadline_us;
     uint64_t until_look; /* in messages */
     bool is_spent;
@@ -71,7 +74,8 @@ static void budget_charge(struct budget *budget, const struct message *message)
         return;
     }
     budget->until_look = MESSAGES_BETWEEN_LOOKS;
-    if (clock_monotonic_us() >= budget->deadline_us) budget->is_spent = true;
+    budget->now_us = clock_monotonic_us();
+    if (budget->now_us >= budget->deadline_us) budget->is_spent = true;
 }
 
 enum progress {
@@ -292,13 +296,28 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
     return PROGRESS_DONE;
 }
 
+/* Waking a thread costs as much as executing some requests: workers are woken once for all batches of a round. */
+static void wake_workers(struct executor *executor, uint64_t now_us)
+{
+    while (executor->sleeper_count > 0) mailbox_ring(executor->sleepers[--executor->sleeper_count]);
+    executor->woken_us = now_us;
+}
+
+static void note_sleeper(struct executor *executor, struct mailbox *home)
+{
+    for (size_t i = 0; i < executor->sleeper_count; i++)
+        if (executor->sleepers[i] == home) return; /* it has slept again meanwhile */
+    CHECK(executor->sleeper_count < EXECUTOR_WORKERS_MOST);
+    executor->sleepers[executor->sleeper_count++] = home;
+}
+
 static void send_home(struct executor *executor, struct batch *batch)
 {
     if (batch->values.capacity > BATCH_LENT_LEAST) {
         batch->lent = batch->values.capacity;
         atomic_fetch_add_explicit(executor->lent, batch->lent, memory_order_relaxed);
     }
-    mailbox_post(batch->home, &batch->mail);
+    if (mailbox_leave(batch->home, &batch->mail)) note_sleeper(executor, batch->home);
 }
 
 static bool has_lent_too_much(const struct executor *executor)
@@ -366,6 +385,7 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
             list_append(&executor->unflushed, batch);
         else
             send_home(executor, batch);
+        if (budget->now_us - executor->woken_us >= WAKE_INTERVAL_US) wake_workers(executor, budget->now_us);
     }
     return true;
 }
@@ -454,9 +474,12 @@ static void collect(struct executor *executor)
 /* Executes, gives back, and takes what comes of that, as long as the turn lasts. True when nothing is left to do now. */
 static bool execute_rounds(struct executor *executor)
 {
-    struct budget budget = {clock_monotonic_us() + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS, false};
+    uint64_t now_us = clock_monotonic_us();
+    struct budget budget = {now_us, now_us + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS, false};
+    executor->woken_us = now_us;
     for (;;) {
         bool is_finished = execute_ready(executor, &budget);
+        wake_workers(executor, budget.now_us);
         collect(executor);
         receive(executor);
         if (!is_finished) return false;
@@ -536,5 +559,6 @@ void executor_release(struct executor *executor)
     if (!executor->unflushed.first) return;
     for (struct batch *batch = list_take(&executor->unflushed); batch; batch = list_take(&executor->unflushed))
         send_home(executor, batch);
+    wake_workers(executor, executor->woken_us);
     collect(executor);
 }

@@ -23,6 +23,9 @@ struct batch_list {
     struct batch *last;
 };
 
+/* Batches come from no more workers: the most that diglot.io-threads takes. */
+#define EXECUTOR_WORKERS_MOST 64
+
 struct executor {
     struct mailbox inbox; /* with a bell; its descriptor is in the engine's event loop */
     bool is_ringing;      /* the loop will not sleep, for all that we know */
@@ -48,6 +51,9 @@ struct executor {
     uint64_t evictions_most; /* before it is time again */
     bool has_dumped; /* one part of a dump in each turn: the others wait for the next one */
     uint64_t flushed_version; /* the version clock when everything was flushed */
+    struct mailbox *sleepers[EXECUTOR_WORKERS_MOST]; /* homes of workers that are to be woken, */
+    size_t sleeper_count;
+    uint64_t woken_us; /* as they last were, monotonic */
     /* Called when batches have gone home without a bell; may submit new ones. */
     void (*collect)(void *context);
     void *collect_context;

@@ -122,6 +122,23 @@ static void test_a_taker_that_rests_is_rung_for_once(void **state)
     mailbox_deinit(&box);
 }
 
+static void test_who_leaves_mail_rings_later(void **state)
+{
+    (void)state;
+    struct mailbox box, mute;
+    struct letter letters[2];
+    assert_true(mailbox_init(&box, true));
+    assert_true(mailbox_leave(&box, &letters[0].mail));
+    assert_false(mailbox_leave(&box, &letters[1].mail));
+    assert_false(rings(&box, 0));
+    assert_ptr_equal(mailbox_collect(&box), &letters[0].mail);
+    assert_false(mailbox_leave(&box, &letters[0].mail)); /* the taker is awake */
+    mailbox_deinit(&box);
+    assert_true(mailbox_init(&mute, false));
+    assert_false(mailbox_leave(&mute, &letters[0].mail)); /* there is no bell */
+    mailbox_deinit(&mute);
+}
+
 struct post_office {
     struct mailbox box;
     struct letter letters[POSTERS][LETTERS_EACH];
@@ -202,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_bell),
         cmocka_unit_test(test_nobody_rings_for_a_taker_that_is_awake),
         cmocka_unit_test(test_a_taker_that_rests_is_rung_for_once),
+        cmocka_unit_test(test_who_leaves_mail_rings_later),
         cmocka_unit_test(test_many_posters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
