@@ -137,10 +137,7 @@ static void execute_on_item(struct command_context *context, const struct reques
         execute_debug(context, request, name, result);
     } else {
         struct item item;
-        if (request->op == REQUEST_ADD)
-            item_open_missing(context, name, &item);
-        else
-            item_open(context, name, &item);
+        item_open(context, name, &item);
         item_commands[request->op](context, &item, request, result);
     }
 }
