@@ -46,6 +46,7 @@ void batch_reset(struct batch *batch)
     batch->identity = NULL;
     batch->peer = NULL;
     identity_release(&batch->granted);
+    pieces_init(&batch->apart);
     buffer_reset(&batch->values, BATCH_VALUES_KEPT);
 }
 
@@ -58,6 +59,7 @@ static void forget_answers(struct batch *batch)
 
 void batch_begin_journey(struct batch *batch, size_t keep)
 {
+    CHECK(batch->apart.size == 0);
     if (batch->has_answers && batch->executed == 0) {
         batch->has_answers = false;
         return;

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/mailbox.h"
+#include "base/pieces.h"
 #include "command/command.h"
 #include "command/identity.h"
 #include "wire/message.h"
@@ -17,6 +18,8 @@
 #define BATCH_CAPACITY 128
 /* Bytes of values after which a batch is given back before its end; the last value may go beyond. */
 #define BATCH_REPLY_LIMIT (256 * 1024)
+/* Values from this size on need not be copied once more to be sent: below, a copy costs less than another part. */
+#define BATCH_APART_LEAST (16 * 1024)
 /* Batches that do not hold more are not counted among the lent. */
 #define BATCH_LENT_LEAST (64 * 1024)
 
@@ -51,6 +54,9 @@ struct batch {
     struct identity *granted;
     size_t lent;          /* bytes of values that the executor has sent home and that nobody has looked at yet; 0 if few */
     struct buffer values; /* the bytes of values, referred to by the results' value_offset */
+    /* Values that were encoded apart: they are sent from where they lie, and until then nothing of the batch is executed, and
+     * it is not reset. */
+    struct pieces apart;
     struct message messages[BATCH_CAPACITY];
     struct sighting sightings[BATCH_CAPACITY];
     struct extras extras[BATCH_CAPACITY]; /* room for those of each message; its pages are untouched by classic requests */

@@ -17,6 +17,8 @@
 /* Bytes that all of them move in a turn before the rest waits for the next. Where the engine's loop turns the worker, Redis
  * clients have theirs in between. */
 #define BYTES_PER_TURN ((size_t)1024 * 1024)
+/* What one step moves at most. */
+#define BYTES_PER_STEP ((size_t)256 * 1024)
 /* Answering a message here, without the executor, which bounds its turns itself, takes about as long as moving so many. */
 #define BYTES_LIKE_AN_ANSWER 128
 #define MICROSECONDS 1000000u
@@ -57,6 +59,13 @@ bool connection_set_is_tired(const struct connection_set *set)
     return set->turn_bytes >= BYTES_PER_TURN;
 }
 
+/* Bytes that wait for the client to take them. */
+static size_t size_pending(const struct connection *connection)
+{
+    const struct batch *batch = connection->batch;
+    return buffer_size(&connection->output) + (batch != NULL ? batch->apart.size : 0);
+}
+
 static void put_off(struct connection *connection)
 {
     ring_remove(&connection->ready);
@@ -69,7 +78,7 @@ static void advance_in_turn(struct connection *connection)
     struct ring *ready = &connection->set->ready;
     if (!connection_set_is_tired(connection->set)) {
         connection_advance(connection);
-    } else if (buffer_size(&connection->output) == 0) {
+    } else if (size_pending(connection) == 0) {
         ring_remove(&connection->ready);
         ring_append(ready->next, &connection->ready);
     } else {
@@ -189,7 +198,7 @@ static void set_state(struct connection *connection, enum client_state state)
 /* What it waits for. */
 static void tell_state(struct connection *connection)
 {
-    if (buffer_size(&connection->output) > 0) {
+    if (size_pending(connection) > 0) {
         set_state(connection, CLIENT_WRITES);
     } else {
         set_state(connection, connection->session.watcher != NULL ? CLIENT_WATCHES : CLIENT_READS);
@@ -252,6 +261,9 @@ static enum step read_input(struct connection *connection)
     }
     make_room(connection);
     size_t room = buffer_room(&connection->input);
+    if (room > BYTES_PER_STEP) {
+        room = BYTES_PER_STEP;
+    }
     char *end = connection->input.data + connection->input.end;
     ssize_t size = transport_receive(connection->descriptor, connection->tls, end, room);
     if (size > 0) {
@@ -327,21 +339,39 @@ static void encode_replies(struct connection *connection)
 
 static void count_written(struct connection *connection, size_t size)
 {
-    buffer_consume(&connection->output, size);
+    if (connection->batch != NULL) {
+        pieces_consume(&connection->batch->apart, &connection->output, size);
+    } else {
+        buffer_consume(&connection->output, size);
+    }
     connection->wrote_us = connection->set->now_us;
     connection->set->turn_bytes += size;
     connection->has_moved |= size > 0;
     counter_add(connection->set->counters, COUNTER_BYTES_WRITTEN, size);
 }
 
-/* Writes what the socket takes; false when it has failed. */
+/* Hands the socket up to `size` bytes of what is pending. */
+static ssize_t send_output(const struct connection *connection, size_t size)
+{
+    const struct batch *batch = connection->batch;
+    if (batch == NULL || batch->apart.size == 0) {
+        struct span own = buffer_content(&connection->output);
+        return transport_send(connection->descriptor, connection->tls, span_of(own.data, size));
+    }
+    struct span parts[PIECES_PARTS_MAX];
+    size_t count = pieces_gather(&batch->apart, &connection->output, size, parts);
+    return transport_send_parts(connection->descriptor, connection->tls, parts, count);
+}
+
+/* Writes what the socket takes, or as much as one step may; false when it has failed. */
 static bool write_output(struct connection *connection)
 {
-    size_t size = buffer_size(&connection->output);
-    if (size == 0 || !connection->is_writable) {
+    size_t pending = size_pending(connection);
+    if (pending == 0 || !connection->is_writable) {
         return true;
     }
-    ssize_t sent = transport_send(connection->descriptor, connection->tls, buffer_content(&connection->output));
+    size_t size = pending < BYTES_PER_STEP ? pending : BYTES_PER_STEP;
+    ssize_t sent = send_output(connection, size);
     if (sent >= 0) {
         count_written(connection, (size_t)sent);
         connection->is_writable = (size_t)sent == size || connection->tls != NULL; /* TLS takes a part at a time */
@@ -366,14 +396,15 @@ static enum step take_step(struct connection *connection)
         connection->end = "error";
         return STEP_CLOSE;
     }
-    size_t pending = buffer_size(&connection->output);
+    size_t pending = size_pending(connection);
     if (pending > 0 && connection->is_writable) {
         return STEP_NEXT;
     }
-    if (pending >= OUTPUT_LIMIT || (pending > 0 && memory_is_short(connection->set))) {
+    const struct batch *batch = connection->batch;
+    bool must_keep_values = batch != NULL && batch->apart.size > 0;
+    if (pending >= OUTPUT_LIMIT || must_keep_values || (pending > 0 && memory_is_short(connection->set))) {
         return STEP_WAIT;
     }
-    const struct batch *batch = connection->batch;
     if (batch != NULL && batch->encoded < batch->count) {
         return batch_is_due(batch) ? STEP_NEXT : submit_batch(connection);
     }
@@ -394,12 +425,12 @@ static void release_memory(struct connection *connection)
     if (buffer_size(&connection->output) == 0) {
         pool_reclaim_buffer(pool, &connection->output);
     }
-    if (connection->is_away) {
+    if (connection->is_away || (batch != NULL && batch->apart.size > 0)) {
         return;
     }
     if (!connection->needs_input) {
         if (batch != NULL && batch->encoded == batch->executed) {
-            buffer_reset(&batch->values, 0); /* they are in the output */
+            buffer_reset(&batch->values, 0); /* they have left, or are in the output */
         }
         return;
     }
@@ -409,18 +440,24 @@ static void release_memory(struct connection *connection)
     }
 }
 
+/* Whether one connection may take another step before the others have their turn. */
+static bool may_go_on(const struct connection_set *set, int steps)
+{
+    return steps < STEPS_PER_TURN && !connection_set_is_tired(set);
+}
+
 void connection_advance(struct connection *connection)
 {
     ring_remove(&connection->ready);
-    enum step step = STEP_NEXT;
-    for (int steps = 0; step == STEP_NEXT && steps < STEPS_PER_TURN; steps++) {
+    enum step step = take_step(connection);
+    for (int steps = 1; step == STEP_NEXT && may_go_on(connection->set, steps); steps++) {
         step = take_step(connection);
     }
     if (step == STEP_CLOSE) {
         connection_close(connection);
         return;
     }
-    set_stalled(connection, buffer_size(&connection->output) > 0);
+    set_stalled(connection, size_pending(connection) > 0);
     if (!connection->is_away) {
         tell_state(connection);
     }

@@ -1,8 +1,11 @@
 #include "net/transport.h"
 
+#include "base/pieces.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* What one call sends at most: encrypting takes time that other connections wait for. */
@@ -37,16 +40,59 @@ ssize_t transport_receive_tls(struct ssl_st *tls, char *data, size_t size)
     return SSL_read_ex(tls, data, size, &received) == 1 ? (ssize_t)received : explain_failure(tls);
 }
 
-ssize_t transport_send_tls(struct ssl_st *tls, struct span bytes)
+/* What is still to be sent of several parts. */
+struct parts {
+    const struct span *next;
+    size_t count;
+    size_t offset; /* bytes of the next one that are gone */
+};
+
+static struct span rest_of_next(const struct parts *parts)
 {
+    return span_skip(*parts->next, parts->offset);
+}
+
+static void skip(struct parts *parts, size_t size)
+{
+    while (parts->count > 0 && size >= parts->next->size - parts->offset) {
+        size -= parts->next->size - parts->offset;
+        parts->next++;
+        parts->count--;
+        parts->offset = 0;
+    }
+    parts->offset += size;
+}
+
+/* The bytes of the next record; where they stand in several places they are put together in `joined`. */
+static struct span next_record(struct parts parts, char joined[RECORD_MAX])
+{
+    struct span first = rest_of_next(&parts);
+    if (parts.count == 1 || first.size >= RECORD_MAX) {
+        return span_of(first.data, first.size < RECORD_MAX ? first.size : RECORD_MAX);
+    }
+    size_t size = 0;
+    while (parts.count > 0 && size < RECORD_MAX) {
+        struct span part = rest_of_next(&parts);
+        size_t taken = part.size < RECORD_MAX - size ? part.size : RECORD_MAX - size;
+        memcpy(joined + size, part.data, taken);
+        skip(&parts, taken);
+        size += taken;
+    }
+    return span_of(joined, size);
+}
+
+static ssize_t send_parts_tls(struct ssl_st *tls, struct parts parts)
+{
+    char joined[RECORD_MAX];
     size_t total = 0;
     ERR_clear_error();
-    while (total < bytes.size && total < SEND_MAX) {
+    while (parts.count > 0 && total < SEND_MAX) {
         size_t sent = 0;
-        size_t rest = bytes.size - total;
-        if (SSL_write_ex(tls, bytes.data + total, rest < RECORD_MAX ? rest : RECORD_MAX, &sent) != 1) {
+        struct span record = next_record(parts, joined);
+        if (SSL_write_ex(tls, record.data, record.size, &sent) != 1) {
             break;
         }
+        skip(&parts, sent);
         total += sent;
     }
     if (total > 0) {
@@ -57,6 +103,25 @@ ssize_t transport_send_tls(struct ssl_st *tls, struct span bytes)
         errno = ECONNRESET;
     }
     return -1;
+}
+
+ssize_t transport_send_tls(struct ssl_st *tls, struct span bytes)
+{
+    return send_parts_tls(tls, (struct parts){&bytes, 1, 0});
+}
+
+ssize_t transport_send_parts(int descriptor, struct ssl_st *tls, const struct span *parts, size_t count)
+{
+    if (tls != NULL) {
+        return send_parts_tls(tls, (struct parts){parts, count, 0});
+    }
+    struct iovec places[PIECES_PARTS_MAX];
+    CHECK(count > 0 && count <= PIECES_PARTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        places[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
+    }
+    const struct msghdr message = {.msg_iov = places, .msg_iovlen = count};
+    return sendmsg(descriptor, &message, MSG_NOSIGNAL);
 }
 
 void transport_close(int descriptor, struct ssl_st **tls)

@@ -19,6 +19,9 @@ MUST_USE ssize_t transport_receive_tls(struct ssl_st *tls, char *data, size_t si
 /* Sends up to some hundred kilobytes. After EAGAIN what is sent next must begin with the same bytes, wherever they are. */
 MUST_USE ssize_t transport_send_tls(struct ssl_st *tls, struct span bytes);
 
+/* Sends what stands in several places, in their order, at least one and none of them empty; as transport_send. */
+MUST_USE ssize_t transport_send_parts(int descriptor, struct ssl_st *tls, const struct span *parts, size_t count);
+
 /* `tls` NULL: the bare socket. */
 static inline ssize_t transport_receive(int descriptor, struct ssl_st *tls, char *data, size_t size)
 {

@@ -16,11 +16,12 @@ struct dialect {
     decoder *decode;
     decoder *decode_login; /* for clients that have to log in first */
     void (*encode)(const struct request *request, const struct result *result, struct span values, struct buffer *output);
+    size_t (*encode_around)(const struct request *request, const struct result *result, struct buffer *output);
     bool has_lines; /* requests end, or begin, with a line */
 };
 
-static const struct dialect ascii = {ascii_decode, ascii_decode_login, ascii_encode, true};
-static const struct dialect binary = {binary_decode, binary_decode_before_login, binary_encode, false};
+static const struct dialect ascii = {ascii_decode, ascii_decode_login, ascii_encode, ascii_encode_around, true};
+static const struct dialect binary = {binary_decode, binary_decode_before_login, binary_encode, binary_encode_around, false};
 
 /* The first byte of a connection decides what it speaks, unless all have to speak the same. */
 static const struct dialect *detect_dialect(const struct options *options, char first)
@@ -213,8 +214,7 @@ enum session_verdict session_decode(struct session *session, struct buffer *inpu
 static void encode_part(struct batch *batch, struct message *message, struct span values, struct buffer *output)
 {
     const struct result *result = &message->result;
-    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
-    buffer_append(output, span_of(values.data + result->value_offset, result->value_size));
+    buffer_append(output, result_value(result, values));
     if (result->number == 0) {
         batch->encoded++;
         return;
@@ -292,12 +292,28 @@ static bool is_text_get(const struct session *session, const struct request *req
            && (request->op == REQUEST_GET || request->op == REQUEST_GAT);
 }
 
+/* A value that is worth a part of its own of what is sent. */
+static bool goes_apart(const struct session *session, const struct batch *batch, const struct message *message)
+{
+    return message->result.value_size >= BATCH_APART_LEAST && message->result.status == RESULT_HIT
+           && session->denial == RESULT_PENDING && !pieces_are_full(&batch->apart);
+}
+
+static void encode_apart(const struct session *session, struct batch *batch, struct span values, struct buffer *output)
+{
+    const struct message *message = &batch->messages[batch->encoded];
+    size_t behind = session->dialect->encode_around(&message->request, &message->result, output);
+    pieces_add(&batch->apart, buffer_size(output) - behind, result_value(&message->result, values));
+}
+
 static void encode_message(struct session *session, struct batch *batch, struct span values, struct buffer *output)
 {
     const struct message *message = &batch->messages[batch->encoded];
     enum result_status status = message->result.status;
     bool is_login = message->request.op == REQUEST_AUTH;
-    if (status == RESULT_UNAUTHENTICATED && !is_login) {
+    if (goes_apart(session, batch, message)) {
+        encode_apart(session, batch, values, output);
+    } else if (status == RESULT_UNAUTHENTICATED && !is_login) {
         encode_unauthenticated(session, batch, message, output);
     } else if ((is_refusal(status) || session->denial != RESULT_PENDING) && is_text_get(session, &message->request)) {
         encode_denied_get(session, message, values, output);
@@ -312,7 +328,7 @@ static void encode_message(struct session *session, struct batch *batch, struct 
 bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit)
 {
     const struct span values = batch->values.data != NULL ? buffer_content(&batch->values) : SPAN("");
-    while (batch_is_due(batch) && buffer_size(output) < limit) {
+    while (batch_is_due(batch) && buffer_size(output) + batch->apart.size < limit) {
         struct message *message = &batch->messages[batch->encoded];
         if (message->result.status == RESULT_PART) {
             encode_part(batch, message, values, output);

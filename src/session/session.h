@@ -62,9 +62,10 @@ void session_deinit(struct session *session, struct buffer *input);
  * be reserved, appended to or reset until session_encode has seen the whole batch. */
 enum session_verdict session_decode(struct session *session, struct buffer *input, struct batch *batch);
 
-/* Appends the replies of the messages that are executed and not yet encoded, until `output` holds `limit` bytes or more;
- * batch->encoded says how far it came. A local message counts as executed once those before it are. Returns false once
- * the connection must be closed behind the output. */
+/* Appends the replies of the messages that are executed and not yet encoded, until `output` and batch->apart together hold
+ * `limit` bytes or more; batch->encoded says how far it came. A local message counts as executed once those before it are. Large
+ * values are left where they are, and are noted in batch->apart as belonging between the output's bytes; what is in there
+ * already must belong to this output. Returns false once the connection must be closed behind the output. */
 bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit);
 
 /* True while requests or keys may be left that need no further input. */

@@ -35,4 +35,8 @@ bool ascii_next_key(struct span *keys, struct span *key);
  * the key that ends_reply, in END's place. */
 void ascii_encode(const struct request *request, const struct result *result, struct span values, struct buffer *output);
 
+/* The same for a RESULT_HIT with a value that is sent from elsewhere: all but its bytes. Returns how many of the bytes that it
+ * appended stand behind it. */
+size_t ascii_encode_around(const struct request *request, const struct result *result, struct buffer *output);
+
 #endif

@@ -43,22 +43,23 @@ static bool is_refusal(enum result_status status)
     return status == RESULT_REFUSED || status == RESULT_DENIED;
 }
 
-static void append_hit(const struct request *request, const struct result *result, struct span values,
+/* A value without data is left out. */
+static void append_hit(const struct request *request, const struct result *result, struct span value,
                        struct buffer *output)
 {
-    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
-    buffer_reserve(output, HIT_WORDS_SIZE + request->key.size + result->value_size);
+    struct span bytes = value.data != NULL ? value : SPAN("");
+    buffer_reserve(output, HIT_WORDS_SIZE + request->key.size + bytes.size);
     char *at = output->data + output->end;
     at = put(at, SPAN("VALUE "));
     at = put(at, request->key);
     at = put_number(at, result->flags);
-    at = put_number(at, result->value_size);
+    at = put_number(at, value.size);
     if (request->want_cas) {
         at = put_number(at, result->number);
     }
     at = put(at, LINE_END);
-    if (result->value_size > 0) {
-        at = put(at, span_of(values.data + result->value_offset, result->value_size));
+    if (bytes.size > 0) {
+        at = put(at, bytes);
     }
     at = put(at, LINE_END);
     if (request->ends_reply) {
@@ -142,11 +143,7 @@ static struct span take_text(struct span *pairs)
 
 static void append_stats(const struct result *result, struct span values, struct buffer *output)
 {
-    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
-    struct span pairs = SPAN("");
-    if (result->value_size > 0) {
-        pairs = span_of(values.data + result->value_offset, result->value_size);
-    }
+    struct span pairs = result_value(result, values);
     while (pairs.size > 0) {
         buffer_append(output, SPAN("STAT "));
         buffer_append(output, take_text(&pairs));
@@ -161,7 +158,7 @@ static void append_fetch(const struct request *request, const struct result *res
                          struct buffer *output)
 {
     if (result->status == RESULT_HIT) {
-        append_hit(request, result, values, output);
+        append_hit(request, result, result_value(result, values), output);
     } else if (!request->ends_reply) {
         return;
     } else if (result->status == RESULT_NOT_FOUND) {
@@ -212,4 +209,13 @@ void ascii_encode(const struct request *request, const struct result *result, st
         append_outcome(request, result, values, output);
         break;
     }
+}
+
+size_t ascii_encode_around(const struct request *request, const struct result *result, struct buffer *output)
+{
+    if (request->extras != NULL) {
+        return meta_encode_around(request, result, output);
+    }
+    append_hit(request, result, span_of(NULL, result->value_size), output);
+    return LINE_END.size + (request->ends_reply ? END_LINE.size : 0);
 }

@@ -52,4 +52,8 @@ enum decode_status binary_decode_before_login(struct span input, const struct de
 void binary_encode(const struct request *request, const struct result *result, struct span values,
                    struct buffer *output);
 
+/* The same for a RESULT_HIT with a value that is sent from elsewhere: all but its bytes. Returns how many of the bytes that it
+ * appended stand behind it. */
+size_t binary_encode_around(const struct request *request, const struct result *result, struct buffer *output);
+
 #endif

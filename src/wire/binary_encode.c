@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "wire/binary_parts.h"
 
-/* What stands behind a header; its parts in this order. */
+/* What stands behind a header; its parts in this order. A value without data is left out. */
 struct body {
     struct span extras, key, value;
 };
@@ -41,7 +41,8 @@ static void append_packet(const struct request *request, enum binary_status stat
                           const struct body *body, struct buffer *output)
 {
     size_t body_size = body->extras.size + body->key.size + body->value.size;
-    buffer_reserve(output, BINARY_HEADER_SIZE + body_size);
+    struct span value = body->value.data != NULL ? body->value : SPAN("");
+    buffer_reserve(output, BINARY_HEADER_SIZE + body->extras.size + body->key.size + value.size);
     char *at = output->data + output->end;
     *at++ = (char)BINARY_REPLY_MAGIC;
     *at++ = (char)request->opcode;
@@ -54,7 +55,7 @@ static void append_packet(const struct request *request, enum binary_status stat
     at = put_u64(at + sizeof request->opaque, cas);
     at = put(at, body->extras);
     at = put(at, body->key);
-    at = put(at, body->value);
+    at = put(at, value);
     output->end = (size_t)(at - output->data);
 }
 
@@ -69,16 +70,15 @@ static bool returns_key(uint8_t opcode)
     return opcode == OPCODE_GETK || opcode == OPCODE_GETKQ || opcode == OPCODE_GATK || opcode == OPCODE_GATKQ;
 }
 
-static void append_hit(const struct request *request, const struct result *result, struct span values,
+static void append_hit(const struct request *request, const struct result *result, struct span value,
                        struct buffer *output)
 {
-    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
     char flags[4];
     put_u32(flags, result->flags);
     const struct body body = {
         .extras = span_of(flags, sizeof flags),
         .key = returns_key(request->opcode) ? request->key : SPAN(""),
-        .value = span_of(values.data + result->value_offset, result->value_size),
+        .value = value,
     };
     append_packet(request, BINARY_OK, result->number, &body, output);
 }
@@ -214,11 +214,10 @@ static void append_outcome(const struct request *request, const struct result *r
     bool is_get = request->op == REQUEST_GET || request->op == REQUEST_GAT;
     switch (result->status) {
     case RESULT_HIT:
-        append_hit(request, result, values, output);
+        append_hit(request, result, result_value(result, values), output);
         break;
     case RESULT_STATS:
-        CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
-        append_stats(request, span_of(values.data + result->value_offset, result->value_size), output);
+        append_stats(request, result_value(result, values), output);
         break;
     case RESULT_OK:
     case RESULT_STORED:
@@ -251,4 +250,10 @@ void binary_encode(const struct request *request, const struct result *result, s
     } else if (request->op != REQUEST_QUIT) {
         append_outcome(request, result, values, output);
     }
+}
+
+size_t binary_encode_around(const struct request *request, const struct result *result, struct buffer *output)
+{
+    append_hit(request, result, span_of(NULL, result->value_size), output);
+    return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef DIGLOT_WIRE_MESSAGE_H
 #define DIGLOT_WIRE_MESSAGE_H
 
+#include "base/check.h"
 #include "base/span.h"
 
 #include <stdint.h>
@@ -140,6 +141,14 @@ struct result {
     uint32_t value_size;
     struct span text; /* static, or in the message's extras */
 };
+
+/* The result's value among those of its batch. */
+static inline struct span result_value(const struct result *result, struct span values)
+{
+    if (result->value_size == 0) return SPAN("");
+    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
+    return span_of(values.data + result->value_offset, result->value_size);
+}
 
 /* A request that changes the keyspace (or may). */
 bool request_writes(enum request_op op);

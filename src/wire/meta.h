@@ -17,4 +17,7 @@
  * ms, md and ma; errors never. */
 void meta_encode(const struct request *request, const struct result *result, struct span values, struct buffer *output);
 
+/* As ascii_encode_around. */
+size_t meta_encode_around(const struct request *request, const struct result *result, struct buffer *output);
+
 #endif

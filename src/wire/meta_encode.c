@@ -161,7 +161,7 @@ static void append_marks(const struct reply *reply)
     if (told & TELL_WON) append_letter(reply->output, 'W');
 }
 
-/* A status line with the value behind it, or without. */
+/* A status line with the value behind it, or without. A value without data is left out. */
 static void append_found(const struct reply *reply, bool has_value, struct span value)
 {
     if (has_value) {
@@ -174,18 +174,15 @@ static void append_found(const struct reply *reply, bool has_value, struct span 
     append_marks(reply);
     buffer_append(reply->output, LINE_END);
     if (has_value) {
-        append_line(reply->output, value);
+        append_line(reply->output, value.data != NULL ? value : SPAN(""));
     }
 }
 
 static void append_hit(const struct reply *reply, struct span values)
 {
-    const struct result *result = reply->result;
-    CHECK(result->value_offset <= values.size && result->value_size <= values.size - result->value_offset);
     uint32_t asks = reply->extras->asks;
     bool is_known = (asks & ASK_COMPARE) && reply->extras->token == reply->extras->compare;
-    struct span value = result->value_size > 0 ? span_of(values.data + result->value_offset, result->value_size) : SPAN("");
-    append_found(reply, !(asks & ASK_NO_VALUE) && !is_known, value);
+    append_found(reply, !(asks & ASK_NO_VALUE) && !is_known, result_value(reply->result, values));
 }
 
 static void append_count(const struct reply *reply)
@@ -329,4 +326,11 @@ void meta_encode(const struct request *request, const struct result *result, str
     } else {
         append_outcome(&reply);
     }
+}
+
+size_t meta_encode_around(const struct request *request, const struct result *result, struct buffer *output)
+{
+    const struct reply reply = {request, result, request->extras, output};
+    append_found(&reply, true, span_of(NULL, result->value_size));
+    return LINE_END.size;
 }
