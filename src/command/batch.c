@@ -45,6 +45,7 @@ void batch_reset(struct batch *batch)
     batch->errand = NULL;
     batch->identity = NULL;
     batch->peer = NULL;
+    batch->outlet = NULL;
     identity_release(&batch->granted);
     pieces_init(&batch->apart);
     buffer_reset(&batch->values, BATCH_VALUES_KEPT);

@@ -49,12 +49,13 @@ struct batch {
     struct errand *errand;  /* … and what came of those that did; the executor's, NULL elsewhere */
     struct identity *identity; /* who asks, for the executor; the session's. NULL: an anonymous client */
     const char *peer;          /* the client's address (net/address.h); NULL: not known */
+    struct outlet *outlet;     /* takes values while the batch is executed; NULL: nobody does */
     /* A login succeeded: who the client is from here on, with a reference that the session takes over. A login is the last
      * message of its batch. */
     struct identity *granted;
     size_t lent;          /* bytes of values that the executor has sent home and that nobody has looked at yet; 0 if few */
     struct buffer values; /* the bytes of values, referred to by the results' value_offset */
-    /* Values that were encoded apart: they are sent from where they lie, and until then nothing of the batch is executed, and
+    /* Values that were encoded apart: they are sent from where they lie. Until then nothing more of the batch is executed, and
      * it is not reset. */
     struct pieces apart;
     struct message messages[BATCH_CAPACITY];

@@ -39,6 +39,14 @@ struct sighting {
     int64_t expiry;  /* ms since the epoch, or KEYSPACE_NO_EXPIRY */
 };
 
+/* Who can take a large value from where it lies, at once, so that it need not be copied. */
+struct outlet {
+    size_t least; /* bytes that are worth it */
+    /* Offers the value that the request at hand has found, which stays in place during the call. True: it has been taken. Then
+     * `result`, complete but for value_offset, has left for the client. */
+    bool (*offer)(struct outlet *outlet, const struct result *result, struct span value);
+};
+
 /* On whose behalf keys are told. */
 struct key_reader {
     bool (*may_read)(struct key_reader *reader, struct span key);
@@ -65,6 +73,7 @@ struct command_context {
     int client_descriptor;       /* of the connection that asks … */
     const char *client_address;  /* … and where it comes from (net/address.h); NULL: not known */
     struct sighting *sighting;   /* of the request at hand; NULL: there is none */
+    struct outlet *outlet;       /* for the value of the request at hand; NULL: it is copied */
     struct key_reader *reader;   /* dumps tell of no other keys than he may read; NULL: of all */
     struct mark_listener *marks; /* NULL: nobody */
     struct found_item found;

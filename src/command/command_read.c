@@ -5,11 +5,14 @@
 #include "command/report.h"
 #include "item/expiry.h"
 
-static void copy_value(struct command_context *context, struct result *result, struct buffer *values)
+/* The last that is told of an item. */
+static void tell_value(struct command_context *context, struct result *result, struct buffer *values)
 {
     struct span value = context->keyspace->api->value(context->keyspace);
-    result->value_offset = (uint32_t)buffer_size(values);
+    struct outlet *outlet = context->outlet;
     result->value_size = (uint32_t)value.size;
+    if (outlet && value.size >= outlet->least && outlet->offer(outlet, result, value)) return;
+    result->value_offset = (uint32_t)buffer_size(values);
     buffer_append(values, value);
 }
 
@@ -42,11 +45,11 @@ static void read_item(struct command_context *context, const struct item *item, 
                       struct result *result, struct buffer *values)
 {
     count_get(context, request, true);
-    copy_value(context, result, values);
     result->status = RESULT_HIT;
     result->flags = item->flags.flags;
     item_note_read(context, item);
     if (request->extras || request->want_cas) tell_token(request, result, item_token(context, item));
+    tell_value(context, result, values);
     if (request->extras) request->extras->size = result->value_size;
     leave_sighting(context, item, request);
     if (request->op == REQUEST_GAT)
@@ -98,11 +101,11 @@ static void read_marked(struct command_context *context, const struct item *item
     tell_remaining(context, request, before, after);
     extras->size = context->keyspace->api->size(context->keyspace);
     if (!request_asks(request, ASK_NO_BUMP)) item_note_read(context, item);
-    if (wants_value(context, item, request)) copy_value(context, result, values);
     tell_token(request, result, item_token(context, item));
-    if (result->value_size == extras->size) leave_sighting(context, item, request);
     result->flags = item->flags.flags;
     result->status = RESULT_HIT;
+    if (wants_value(context, item, request)) tell_value(context, result, values);
+    if (result->value_size == extras->size) leave_sighting(context, item, request);
     bool stays = true;
     if (touches)
         stays = item_touch(context, item, after);

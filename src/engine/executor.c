@@ -174,6 +174,20 @@ static void look_ahead(struct executor *executor, const struct batch *batch)
     engine_keyspace_open_ahead(keyspace, executor->command->db);
 }
 
+/* A reply may leave at once when everything that it can have seen is in the append-only file, or there is none. */
+static bool must_wait_for_flush(const struct executor *executor)
+{
+    if (!gate_has_aof(&executor->gate)) return false;
+    return executor->has_unflushed_writes || executor->command->versions->last != executor->flushed_version;
+}
+
+/* Who takes what the message reads at once, ahead of the batch's return; NULL: nobody may. */
+static struct outlet *outlet_for(const struct executor *executor, const struct batch *batch, const struct request *request)
+{
+    bool may_leave = batch->outlet && request->op == REQUEST_GET && !batch->errand;
+    return may_leave && !must_wait_for_flush(executor) ? batch->outlet : NULL;
+}
+
 /* Only keys of a user who may do everything with all of them are opened before their turn. */
 static void execute_command(struct executor *executor, struct batch *batch, const struct identity *identity,
                             struct message *message)
@@ -183,7 +197,9 @@ static void execute_command(struct executor *executor, struct batch *batch, cons
     bool may_look = identity->grant.is_open && batch->executed + 1 < batch->count;
     if (may_look && read_ahead_is_empty(ahead) && may_look_at(executor, &message->request)) look_ahead(executor, batch);
     executor->command->sighting = batch_sighting(batch, batch->executed);
+    executor->command->outlet = outlet_for(executor, batch, &message->request);
     command_execute(executor->command, &message->request, &message->result, &batch->values);
+    executor->command->outlet = NULL;
     executor->command->sighting = NULL;
 }
 
@@ -288,7 +304,8 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
         if (progress != PROGRESS_DONE) return batch->executed == before || batch->errand ? progress : PROGRESS_DONE;
         const struct message *message = &batch->messages[batch->executed++];
         budget_charge(budget, message);
-        if (message->result.status == RESULT_PART) break;
+        bool must_leave = batch->apart.size > 0; /* the client takes no more now */
+        if (message->result.status == RESULT_PART || must_leave) break;
         if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT && !batch->errand) break;
         if (budget->is_spent && batch->executed < end) return PROGRESS_SPENT;
     }
@@ -323,13 +340,6 @@ static void send_home(struct executor *executor, struct batch *batch)
 static bool has_lent_too_much(const struct executor *executor)
 {
     return atomic_load_explicit(executor->lent, memory_order_relaxed) > LENT_MOST;
-}
-
-/* A reply may leave at once when everything that it can have seen is in the append-only file, or there is none. */
-static bool must_wait_for_flush(const struct executor *executor)
-{
-    if (!gate_has_aof(&executor->gate)) return false;
-    return executor->has_unflushed_writes || executor->command->versions->last != executor->flushed_version;
 }
 
 static void receive(struct executor *executor)

@@ -86,6 +86,8 @@ static void advance_in_turn(struct connection *connection)
     }
 }
 
+static bool take_offer(struct outlet *outlet, const struct result *result, struct span value);
+
 static void handle_event(struct event_source *source, uint32_t events)
 {
     struct connection *connection = CONTAINER_OF(source, struct connection, source);
@@ -124,6 +126,7 @@ void connection_open(struct connection *connection, struct connection_set *set)
 {
     connection->set = set;
     connection->source.handle = handle_event;
+    connection->outlet = (struct outlet){.least = BATCH_APART_LEAST, .offer = take_offer};
     connection->active_us = set->now_us;
     atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
     session_init(&connection->session, set->shared->options, set->counters, set->shared->doorkeeper);
@@ -214,6 +217,7 @@ static enum step submit_batch(struct connection *connection)
     batch->owner = connection;
     batch->descriptor = connection->descriptor;
     batch->peer = connection->client.address;
+    batch->outlet = connection->set->is_with_executor ? &connection->outlet : NULL;
     connection->is_away = true;
     set_state(connection, CLIENT_EXECUTES);
     mailbox_post(connection->set->shared->executor, &batch->mail);
@@ -382,6 +386,43 @@ static bool write_output(struct connection *connection)
         return true;
     }
     return errno == EINTR;
+}
+
+/* What is left of the only value that is pending apart is copied, because it will not stay where it is. */
+static void keep_rest(struct batch *batch)
+{
+    if (batch->apart.size == 0) {
+        return;
+    }
+    struct piece *piece = &batch->apart.list[batch->apart.first];
+    size_t offset = buffer_size(&batch->values);
+    buffer_append(&batch->values, piece->bytes);
+    piece->bytes = span_skip(buffer_content(&batch->values), offset);
+}
+
+/* The value that is being read in the engine goes to the socket from there, behind the replies before it. A failure is told by
+ * the next write. */
+static bool take_offer(struct outlet *outlet, const struct result *result, struct span value)
+{
+    struct connection *connection = CONTAINER_OF(outlet, struct connection, outlet);
+    struct batch *batch = connection->batch;
+    if (connection->descriptor < 0 || !connection->is_writable || batch->apart.size > 0) {
+        return false;
+    }
+    encode_replies(connection);
+    if (batch->encoded != batch->executed || batch->apart.size > 0) {
+        return false;
+    }
+    if (connection->output.data == NULL) {
+        pool_lend_buffer(&connection->set->pool, &connection->output);
+    }
+    if (!session_encode_ahead(&connection->session, batch, result, value, &connection->output)) {
+        return false;
+    }
+    while (size_pending(connection) > 0 && connection->is_writable && write_output(connection)) {
+    }
+    keep_rest(batch);
+    return true;
 }
 
 /* One step: first what is due to the client, then what the client asks next. */

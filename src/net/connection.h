@@ -24,6 +24,7 @@ struct connection_set {
     struct mailbox completions; /* where batches come back to */
     struct mailbox watchers;    /* where watchers come with something to tell their clients */
     int epoll;
+    bool is_with_executor; /* one thread turns the worker and executes: values can be taken from where they lie */
     struct pool pool;
     struct ring open;     /* all that are connected */
     struct ring ready;    /* those of them that gave way to others and want to go on in the next turn */
@@ -63,6 +64,7 @@ struct connection {
     struct buffer input;  /* without memory while idle */
     struct buffer output; /* without memory while there is none */
     struct batch *batch;  /* NULL while idle */
+    struct outlet outlet; /* for values of the batch while it is executed */
 };
 
 /* A connection on a connected non-blocking socket, which it owns, in the clear unless whoever makes it sets `tls`, which

@@ -169,6 +169,7 @@ struct worker *worker_new(struct worker_shared *shared, struct counters *counter
     struct worker *worker = check_calloc_aligned(_Alignof(struct worker), sizeof(*worker));
     init_set(&worker->set, shared, counters);
     worker->has_completions_bell = completions_bell;
+    worker->set.is_with_executor = !completions_bell;
     read_clocks(worker);
     if (!open_worker(worker)) {
         int reason = errno;

@@ -299,11 +299,21 @@ static bool goes_apart(const struct session *session, const struct batch *batch,
            && session->denial == RESULT_PENDING && !pieces_are_full(&batch->apart);
 }
 
-static void encode_apart(const struct session *session, struct batch *batch, struct span values, struct buffer *output)
+static void encode_apart(const struct session *session, struct batch *batch, const struct result *result, struct span value,
+                         struct buffer *output)
 {
     const struct message *message = &batch->messages[batch->encoded];
-    size_t behind = session->dialect->encode_around(&message->request, &message->result, output);
-    pieces_add(&batch->apart, buffer_size(output) - behind, result_value(&message->result, values));
+    size_t behind = session->dialect->encode_around(&message->request, result, output);
+    pieces_add(&batch->apart, buffer_size(output) - behind, value);
+}
+
+bool session_encode_ahead(struct session *session, struct batch *batch, const struct result *result, struct span value,
+                          struct buffer *output)
+{
+    if (session->denial != RESULT_PENDING) return false;
+    encode_apart(session, batch, result, value, output);
+    batch->encoded++;
+    return true;
 }
 
 static void encode_message(struct session *session, struct batch *batch, struct span values, struct buffer *output)
@@ -312,7 +322,7 @@ static void encode_message(struct session *session, struct batch *batch, struct 
     enum result_status status = message->result.status;
     bool is_login = message->request.op == REQUEST_AUTH;
     if (goes_apart(session, batch, message)) {
-        encode_apart(session, batch, values, output);
+        encode_apart(session, batch, &message->result, result_value(&message->result, values), output);
     } else if (status == RESULT_UNAUTHENTICATED && !is_login) {
         encode_unauthenticated(session, batch, message, output);
     } else if ((is_refusal(status) || session->denial != RESULT_PENDING) && is_text_get(session, &message->request)) {

@@ -68,6 +68,11 @@ enum session_verdict session_decode(struct session *session, struct buffer *inpu
  * already must belong to this output. Returns false once the connection must be closed behind the output. */
 bool session_encode(struct session *session, struct batch *batch, struct buffer *output, size_t limit);
 
+/* All messages that are executed are encoded, the next one is being executed, and this is its result, a hit, whose value lies
+ * elsewhere: encodes that apart. batch->apart must not be full. False when it must be told in another way. */
+MUST_USE bool session_encode_ahead(struct session *session, struct batch *batch, const struct result *result, struct span value,
+                          struct buffer *output);
+
 /* True while requests or keys may be left that need no further input. */
 bool session_has_more(const struct session *session, const struct buffer *input);
 

@@ -39,7 +39,7 @@ static void store(struct door *door, const struct request *request, struct resul
     result->status = RESULT_STORED;
 }
 
-static void fetch(struct door *door, const struct request *request, struct result *result, struct buffer *values)
+static void fetch(struct door *door, const struct request *request, struct result *result, struct batch *batch)
 {
     const struct door_item *item = find_item(door, request->key, false);
     if (item == NULL) {
@@ -47,9 +47,14 @@ static void fetch(struct door *door, const struct request *request, struct resul
         return;
     }
     result->status = RESULT_HIT;
-    result->value_offset = buffer_size(values);
+    result->value_offset = buffer_size(&batch->values);
     result->value_size = buffer_size(&item->value);
-    buffer_append(values, buffer_content(&item->value));
+    struct outlet *outlet = batch->outlet;
+    if (outlet != NULL && result->value_size >= outlet->least
+        && outlet->offer(outlet, result, buffer_content(&item->value))) {
+        return;
+    }
+    buffer_append(&batch->values, buffer_content(&item->value));
 }
 
 static void execute_message(struct door *door, struct batch *batch, struct message *message)
@@ -63,7 +68,7 @@ static void execute_message(struct door *door, struct batch *batch, struct messa
         store(door, &message->request, &message->result);
         break;
     case REQUEST_GET:
-        fetch(door, &message->request, &message->result, &batch->values);
+        fetch(door, &message->request, &message->result, batch);
         break;
     default:
         message->result.status = RESULT_NOT_FOUND;
@@ -72,10 +77,10 @@ static void execute_message(struct door *door, struct batch *batch, struct messa
 
 static void execute_batch(struct door *door, struct batch *batch)
 {
-    while (batch->executed < batch->count && buffer_size(&batch->values) < BATCH_REPLY_LIMIT) {
+    do {
         execute_message(door, batch, &batch->messages[batch->executed]);
         batch->executed++;
-    }
+    } while (batch->executed < batch->count && buffer_size(&batch->values) < BATCH_REPLY_LIMIT && batch->apart.size == 0);
     mailbox_post(batch->home, &batch->mail);
 }
 
