@@ -155,7 +155,7 @@ def test_damaged_requests_within_tls(start_as, authority, io_threads):
     server = start_as(TlsEngine, authority, io_threads=io_threads, flush_all="no")
     dice = random.Random(SEED)
     attack(server, Canary(server, (server.connect(), server.connect())),
-           lambda: dial_tls(server.tls_port, server.context, dice), "all")
+           lambda: dial_tls(server.tls_port, server.context, dice), "all", most=64)
 
 
 @pytest.mark.seconds(SECONDS * 2)

@@ -42,12 +42,8 @@ def dial_unix(path):
 
 
 def dial_tls(port, context, dice):
-    """With the handshake done."""
-    raw = dial_tcp(port, dice)
-    raw.settimeout(PATIENCE)
-    sock = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=True)
-    sock.setblocking(False)
-    return sock
+    """The handshake is made by whoever sends first: the server's are slow on purpose, and nobody waits for one alone."""
+    return context.wrap_socket(dial_tcp(port, dice), server_hostname="localhost", do_handshake_on_connect=False)
 
 
 class Attacker:
@@ -57,11 +53,12 @@ class Attacker:
         self.sock = sock
         self.data = memoryview(data)
         self.received = 0
+        self.waits_to_read = False  # TLS may have to, to send
         self.is_abrupt = dice.random() < ABRUPT_SHARE
         self.deadline = time.monotonic() + PATIENCE
 
     def events(self):
-        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.data else 0)
+        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.data and not self.waits_to_read else 0)
 
     def advance(self):
         """Sends and receives what is possible; True when the connection is over."""
@@ -78,10 +75,14 @@ class Attacker:
     def send(self):
         if not self.data:
             return
+        self.waits_to_read = False
         try:
             while self.data:
                 self.data = self.data[self.sock.send(self.data):]
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            return
+        except ssl.SSLWantReadError:
+            self.waits_to_read = True
             return
         if self.is_abrupt:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
