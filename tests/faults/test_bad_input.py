@@ -19,7 +19,7 @@ from lib.mutations import Mutator
 from lib.servers import MIB, MemoryWatch
 from lib.tls import TlsEngine
 from lib.unix import UnixEngine
-from lib.waiting import wait_until
+from lib.waiting import PATIENCE, wait_until
 from lib.wire import Connection
 
 REQUESTS = int(os.environ.get("DIGLOT_BAD_INPUT_REQUESTS", "15000"))
@@ -76,13 +76,13 @@ def settle(server, connections):
     return sizes(server)
 
 
-def attack(server, canary, dial, kind, most=8, connections=16, leaves_out=b"reset"):
+def attack(server, canary, dial, kind, most=8, connections=16, leaves_out=b"reset", patience=PATIENCE):
     """Twice: the first, short one brings the server to the size that it works with. What the server has read is told by its
     own counter, unless that is reset; it drops connections with bytes unread."""
     before = (0, 0, 0)
     for count, seed in ((min(WARM_UP, REQUESTS), SEED + 1000), (REQUESTS, SEED)):
         watch, read_before = MemoryWatch(server), bytes_read(server)
-        campaign = Campaign(dial, Mutator(kind, seed, leaves_out), canary.look, seed, is_slow=kind == "login")
+        campaign = Campaign(dial, Mutator(kind, seed, leaves_out), canary.look, seed, is_slow=kind == "login", patience=patience)
         begin = time.monotonic()
         campaign.run(count, most, connections)
         took = time.monotonic() - begin
@@ -155,7 +155,7 @@ def test_damaged_requests_within_tls(start_as, authority, io_threads):
     server = start_as(TlsEngine, authority, io_threads=io_threads, flush_all="no")
     dice = random.Random(SEED)
     attack(server, Canary(server, (server.connect(), server.connect())),
-           lambda: dial_tls(server.tls_port, server.context, dice), "all", most=64)
+           lambda: dial_tls(server.tls_port, server.context, dice), "all", most=64, patience=4 * PATIENCE)  # handshakes give way to all else on this machine
 
 
 @pytest.mark.seconds(SECONDS * 2)

@@ -49,13 +49,14 @@ def dial_tls(port, context, dice):
 class Attacker:
     """One connection and what it has to send."""
 
-    def __init__(self, sock, data, dice):
+    def __init__(self, sock, data, dice, patience):
         self.sock = sock
         self.data = memoryview(data)
         self.received = 0
         self.waits_to_read = False  # TLS may have to, to send
         self.is_abrupt = dice.random() < ABRUPT_SHARE
-        self.deadline = time.monotonic() + PATIENCE
+        self.begin = time.monotonic()
+        self.deadline = self.begin + patience
 
     def events(self):
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.data and not self.waits_to_read else 0)
@@ -109,10 +110,11 @@ class Attacker:
 
 class Campaign:
     """`dial` opens a connection, `mutator` (lib/mutations.py) makes what is sent on it, `look` is called again and again and
-    fails when all is not well. Where answers may take their time (`is_slow`), clients leave without them."""
+    fails when all is not well. Where answers may take their time (`is_slow`), clients leave without them. A connection that lasts
+    longer than `patience` in seconds hangs."""
 
-    def __init__(self, dial, mutator, look, seed, is_slow=False):
-        self.dial, self.mutator, self.look, self.is_slow = dial, mutator, look, is_slow
+    def __init__(self, dial, mutator, look, seed, is_slow=False, patience=PATIENCE):
+        self.dial, self.mutator, self.look, self.is_slow, self.patience = dial, mutator, look, is_slow, patience
         self.dice = random.Random(seed)
         self.selector = selectors.DefaultSelector()
         self.requests = self.bytes = self.connections = self.replies = 0
@@ -123,7 +125,7 @@ class Campaign:
             sock = self.dial()
         except (ConnectionError, ssl.SSLError):
             return  # refused, or dropped at once
-        attacker = Attacker(sock, data, self.dice)
+        attacker = Attacker(sock, data, self.dice, self.patience)
         self.requests += count
         self.bytes += len(data)
         self.connections += 1
@@ -145,7 +147,7 @@ class Campaign:
             elif attacker.events() != key.events:
                 self.selector.modify(attacker.sock, attacker.events(), attacker)
         for attacker in [key.data for key in self.selector.get_map().values()]:
-            if self.is_slow and now > attacker.deadline - PATIENCE + ENDURANCE:
+            if self.is_slow and now > attacker.begin + ENDURANCE:
                 self.end_one(attacker)
             assert now < attacker.deadline, f"a connection neither goes on nor ends; {len(attacker.data)} bytes are unsent"
 
