@@ -18,10 +18,10 @@ void buffer_deinit(struct buffer *buffer)
     buffer_init(buffer);
 }
 
-static void move_to_front(struct buffer *buffer)
+void buffer_compact(struct buffer *buffer)
 {
     size_t size = buffer_size(buffer);
-    if (size > 0) {
+    if (size > 0 && buffer->begin > 0) {
         memmove(buffer->data, buffer->data + buffer->begin, size);
     }
     buffer->begin = 0;
@@ -47,7 +47,7 @@ void buffer_reserve(struct buffer *buffer, size_t size)
     CHECK(size <= SIZE_MAX / 4 - content);
     /* A move that frees fewer bytes than it copies would, repeated, cost the square of the content. */
     bool is_cheap = buffer->begin >= content;
-    move_to_front(buffer);
+    buffer_compact(buffer);
     if (buffer_room(buffer) < size || !is_cheap) {
         grow(buffer, content + size);
     }

@@ -38,6 +38,9 @@ static inline struct span buffer_content(const struct buffer *buffer)
  * when the machine has no memory left, as the engine itself does. */
 void buffer_reserve(struct buffer *buffer, size_t size);
 
+/* Moves the content to the front. */
+void buffer_compact(struct buffer *buffer);
+
 /* Drops `size` bytes from the beginning; size must not exceed buffer_size(). Frees and moves nothing. */
 void buffer_consume(struct buffer *buffer, size_t size);
 

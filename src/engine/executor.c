@@ -4,8 +4,10 @@
 #include "base/hash.h"
 #include "engine/engine.h"
 
-/* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. */
+/* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. In bytes of values it is what a worker
+ * moves in a turn: more would wait for it, and no longer be in the processor's cache when it is sent. */
 #define TURN_MICROSECONDS 2000
+#define TURN_BYTES ((uint64_t)1024 * 1024)
 #define MESSAGES_BETWEEN_LOOKS 32
 /* Moving so many bytes of a value takes about as long as a message without. */
 #define BYTES_LIKE_A_MESSAGE 4096
@@ -61,6 +63,7 @@ struct budget {
     uint64_t now_us; /* at the last look */
     uint64_t deadline_us;
     uint64_t until_look; /* in messages */
+    uint64_t bytes;      /* of values, so far */
     bool is_spent;
 };
 
@@ -69,6 +72,8 @@ static void budget_charge(struct budget *budget, const struct message *message)
 {
     uint64_t bytes = (uint64_t)message->request.value.size + message->result.value_size;
     uint64_t cost = 1 + bytes / BYTES_LIKE_A_MESSAGE;
+    budget->bytes += bytes;
+    if (budget->bytes >= TURN_BYTES) budget->is_spent = true;
     if (cost < budget->until_look) {
         budget->until_look -= cost;
         return;
@@ -482,20 +487,25 @@ static void collect(struct executor *executor)
 }
 
 /* Executes, gives back, and takes what comes of that, as long as the turn lasts. True when nothing is left to do now. */
-static bool execute_rounds(struct executor *executor)
+static bool execute_rounds(struct executor *executor, struct budget *budget)
 {
-    uint64_t now_us = clock_monotonic_us();
-    struct budget budget = {now_us, now_us + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS, false};
-    executor->woken_us = now_us;
+    executor->woken_us = budget->now_us;
     for (;;) {
-        bool is_finished = execute_ready(executor, &budget);
-        wake_workers(executor, budget.now_us);
+        bool is_finished = execute_ready(executor, budget);
+        wake_workers(executor, budget->now_us);
         collect(executor);
         receive(executor);
         if (!is_finished) return false;
         if (!has_batches(executor)) return true;
-        if (clock_monotonic_us() >= budget.deadline_us) return false;
+        if (budget->is_spent || clock_monotonic_us() >= budget->deadline_us) return false;
     }
+}
+
+static void note_turn(const struct executor *executor, uint64_t began_us, const struct budget *budget)
+{
+    struct counters *counters = executor->command->counters;
+    counter_raise_peak(counters, PEAK_LONGEST_TURN_US, clock_monotonic_us() - began_us);
+    counter_raise_peak(counters, PEAK_LARGEST_TURN_BYTES, budget->bytes);
 }
 
 void executor_note_time(struct executor *executor, uint64_t now_us)
@@ -515,17 +525,20 @@ void executor_note_eviction(struct executor *executor)
 static bool take_turn(struct executor *executor, RedisModuleCtx *ctx)
 {
     if (!has_work(executor)) return true;
+    uint64_t began_us = clock_monotonic_us();
+    struct budget budget = {began_us, began_us + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS, 0, false};
     unpark(executor);
     unpark_logins(executor);
     promote_heavy(executor);
     engine_keyspace_enter(executor->keyspace, ctx);
     prepare(executor, ctx);
-    bool is_finished = execute_rounds(executor);
+    bool is_finished = execute_rounds(executor, &budget);
     bridge_end_turn(&executor->upstream->bridge);
     bool is_swept = !flag_ledger_sweep(executor->command->ledger);
     gate_end_turn(&executor->gate);
     engine_keyspace_leave(executor->keyspace);
     bool dumps_wait = executor->has_dumped && executor->parked.first;
+    note_turn(executor, began_us, &budget);
     return is_finished && is_swept && !dumps_wait && !gate_is_reclaiming(&executor->gate) && !executor->unflushed.first;
 }
 

@@ -51,6 +51,9 @@ static void add_counters(RedisModuleInfoCtx *info, const struct engine *engine)
     (void)api.InfoAddFieldULongLong(info, name, counter_board_read(engine->board, COUNTER_##id));
     COUNTERS_LIST(COUNTER)
 #undef COUNTER
+#define PEAK(id, name, description) (void)api.InfoAddFieldULongLong(info, name, counter_board_peak(engine->board, PEAK_##id));
+    PEAKS_LIST(PEAK)
+#undef PEAK
 }
 
 static void on_info(RedisModuleInfoCtx *info, int for_crash_report)

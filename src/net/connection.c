@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include "net/input.h"
 #include "net/memory.h"
 #include "observe/watch_lines.h"
 
@@ -18,7 +19,7 @@
  * clients have theirs in between. */
 #define BYTES_PER_TURN ((size_t)1024 * 1024)
 /* What one step moves at most. */
-#define BYTES_PER_STEP ((size_t)256 * 1024)
+#define BYTES_PER_STEP ((size_t)1024 * 1024)
 /* Answering a message here, without the executor, which bounds its turns itself, takes about as long as moving so many. */
 #define BYTES_LIKE_AN_ANSWER 128
 #define MICROSECONDS 1000000u
@@ -224,23 +225,6 @@ static enum step submit_batch(struct connection *connection)
     return STEP_WAIT;
 }
 
-/* Room for a read. The input grows only when it is full of bytes that really came. */
-static void make_room(struct connection *connection)
-{
-    struct buffer *input = &connection->input;
-    if (input->data == NULL) {
-        pool_lend_buffer(&connection->set->pool, input);
-    }
-    size_t size = buffer_size(input);
-    bool is_worth_moving = input->begin > 0 && input->begin >= size && buffer_room(input) < input->capacity / 2;
-    if (is_worth_moving) {
-        buffer_reserve(input, input->capacity - size);
-    }
-    if (buffer_room(input) == 0) {
-        buffer_reserve(input, 1);
-    }
-}
-
 static void count_read(struct connection *connection, size_t size, size_t room)
 {
     struct connection_set *set = connection->set;
@@ -260,10 +244,11 @@ static void count_read(struct connection *connection, size_t size, size_t room)
 
 static enum step read_input(struct connection *connection)
 {
+    input_give_back(&connection->input, connection->session.needed, &connection->set->pool);
     if (!connection->is_readable) {
         return STEP_WAIT;
     }
-    make_room(connection);
+    input_make_room(&connection->input, connection->session.needed, &connection->set->pool);
     size_t room = buffer_room(&connection->input);
     if (room > BYTES_PER_STEP) {
         room = BYTES_PER_STEP;

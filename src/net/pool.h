@@ -10,10 +10,15 @@
 #define POOL_BUFFER_SIZE ((size_t)16 * 1024)
 /* How many of each a pool keeps; what comes back beyond goes to the system. */
 #define POOL_DEPTH 128
+/* Buffers for large requests: so many, and up to so many bytes each. */
+#define POOL_LARGE_DEPTH 4
+#define POOL_LARGE_MOST ((size_t)2 * 1024 * 1024)
 
 struct pool {
     struct buffer buffers[POOL_DEPTH];
     size_t buffer_count;
+    struct buffer large[POOL_LARGE_DEPTH];
+    size_t large_count;
     struct batch *batches[POOL_DEPTH];
     size_t batch_count;
 };
@@ -23,6 +28,8 @@ void pool_deinit(struct pool *pool);
 
 /* Gives memory to a buffer that has none. */
 void pool_lend_buffer(struct pool *pool, struct buffer *buffer);
+/* Gives memory for `least` bytes to a buffer that has none, if there is some that has been used for large requests before. */
+bool pool_lend_large(struct pool *pool, struct buffer *buffer, size_t least);
 /* Takes the memory of a buffer back, if it has any; the content is lost. */
 void pool_reclaim_buffer(struct pool *pool, struct buffer *buffer);
 

@@ -259,9 +259,20 @@ static void run_ready(struct connection_set *set)
     ring_remove(&marker);
 }
 
+/* Redis clients have waited for as long. */
+static void note_turn(const struct connection_set *set)
+{
+    if (set->is_with_executor) {
+        counter_raise_peak(set->counters, PEAK_LONGEST_TURN_US, clock_monotonic_us() - set->now_us);
+    }
+}
+
 static void end_turn(struct worker *worker)
 {
     free_connections(&worker->set.dead);
+    if (worker->set.is_with_executor) {
+        counter_raise_peak(worker->set.counters, PEAK_LARGEST_TURN_BYTES, worker->set.turn_bytes);
+    }
     /* Somebody else waits on our descriptor: it must tell that the next turn has something to do. */
     if (!worker->has_completions_bell && !ring_is_empty(&worker->set.ready)) {
         mailbox_ring(&worker->newcomers);
@@ -296,6 +307,7 @@ void worker_poll(struct worker *worker, int timeout_ms)
         worker_expire_connections(worker);
     }
     end_turn(worker);
+    note_turn(&worker->set);
 }
 
 void worker_collect(struct worker *worker)

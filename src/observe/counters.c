@@ -45,8 +45,20 @@ uint64_t counter_board_read(const struct counter_board *board, enum counter_id i
     return counter_board_sum(board, id) - board->baseline[id];
 }
 
+uint64_t counter_board_peak(const struct counter_board *board, enum peak_id id)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < board->set_count; i++) {
+        if (board->sets[i].peaks[id] > most) most = board->sets[i].peaks[id];
+    }
+    return most;
+}
+
 void counter_board_reset(struct counter_board *board)
 {
+    for (size_t i = 0; i < board->set_count; i++) {
+        memset(board->sets[i].peaks, 0, sizeof board->sets[i].peaks);
+    }
     for (size_t id = 0; id < COUNTERS; id++) {
         if (!is_gauge_of[id]) {
             board->baseline[id] = counter_board_sum(board, id);

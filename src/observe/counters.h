@@ -70,6 +70,11 @@
     COUNTER(MIRROR_FAILED, "mirror_failed", false, "copies that an old server has refused") \
     COUNTER(MIRROR_DROPPED, "mirror_dropped", false, "changes that are not copied, for want of room in the queue or because mirroring ended")
 
+/* PEAK(id, "name in stats", "description"): the most that there has been at once since the last `stats reset`. */
+#define PEAKS_LIST(PEAK)                                                                                                  \
+    PEAK(LONGEST_TURN_US, "longest_turn_us", "microseconds that the engine's thread was with memcached clients at a stretch") \
+    PEAK(LARGEST_TURN_BYTES, "largest_turn_bytes", "bytes of requests and values that it moved for them meanwhile")
+
 enum counter_id {
 #define COUNTER(id, name, is_gauge, description) COUNTER_##id,
     COUNTERS_LIST(COUNTER)
@@ -77,15 +82,30 @@ enum counter_id {
     COUNTERS
 };
 
-/* One thread's counters: only that thread adds, any thread reads. Aligned, so that no two threads share a cache line. */
+enum peak_id {
+#define PEAK(id, name, description) PEAK_##id,
+    PEAKS_LIST(PEAK)
+#undef PEAK
+    PEAKS
+};
+
+/* One thread's counters: only that thread adds, any thread reads. Aligned, so that no two threads share a cache line. The peaks
+ * are the main thread's alone. */
 struct counters {
     _Alignas(CACHE_LINE) _Atomic uint64_t values[COUNTERS];
+    uint64_t peaks[PEAKS];
 };
 
 static inline void counter_add(struct counters *counters, enum counter_id id, uint64_t amount)
 {
     uint64_t value = atomic_load_explicit(&counters->values[id], memory_order_relaxed);
     atomic_store_explicit(&counters->values[id], value + amount, memory_order_relaxed);
+}
+
+/* Main thread. */
+static inline void counter_raise_peak(struct counters *counters, enum peak_id id, uint64_t value)
+{
+    if (value > counters->peaks[id]) counters->peaks[id] = value;
 }
 
 /* All sets of the program, and what `stats reset` takes off them. */
@@ -101,7 +121,10 @@ void counter_board_deinit(struct counter_board *board);
 /* The sum over all sets since the last reset. Main thread. */
 uint64_t counter_board_read(const struct counter_board *board, enum counter_id id);
 
-/* Starts every counter that is not a gauge at 0 again. Main thread. */
+/* The highest in all sets since the last reset. Main thread. */
+uint64_t counter_board_peak(const struct counter_board *board, enum peak_id id);
+
+/* Starts every peak, and every counter that is not a gauge, at 0 again. Main thread. */
 void counter_board_reset(struct counter_board *board);
 
 #endif

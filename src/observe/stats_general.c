@@ -101,6 +101,16 @@ static uint64_t lines_skipped(const struct stats_view *view)
     return watched(view).skipped;
 }
 
+static uint64_t longest_turn(const struct stats_view *view)
+{
+    return counter_board_peak(view->sources->board, PEAK_LONGEST_TURN_US);
+}
+
+static uint64_t largest_turn(const struct stats_view *view)
+{
+    return counter_board_peak(view->sources->board, PEAK_LARGEST_TURN_BYTES);
+}
+
 static uint64_t nothing(const struct stats_view *view)
 {
     (void)view;
@@ -190,6 +200,8 @@ static const struct line lines[] = {
     COUNTED(TLS_HANDSHAKE_ERRORS),
     COUNTED(BYTES_READ),
     COUNTED(BYTES_WRITTEN),
+    NUMBER("longest_turn_us", longest_turn),
+    NUMBER("largest_turn_bytes", largest_turn),
     NUMBER("limit_maxbytes", maxmemory),
     NUMBER("accepting_conns", always),
     NUMBER("listen_disabled_num", nothing),

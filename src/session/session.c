@@ -143,6 +143,7 @@ static void remember_partial(struct session *session, struct span input)
 static bool decode_request(struct session *session, const struct decode_limits *limits, struct buffer *input,
                            struct batch *batch)
 {
+    session->needed = 0;
     swallow_input(session, input);
     if (session->is_watching) {
         buffer_consume(input, session->watcher != NULL ? buffer_size(input) : 0);
@@ -158,6 +159,7 @@ static bool decode_request(struct session *session, const struct decode_limits *
     session->has_secret |= is_login;
     decoder *decode = is_login ? session->dialect->decode_login : session->dialect->decode;
     struct decoded decoded;
+    decoded.needed = 0;
     switch (decode(buffer_content(input), limits, batch_extras(batch), &decoded)) {
     case DECODE_REQUEST:
         buffer_consume(input, decoded.consumed);
@@ -167,6 +169,7 @@ static bool decode_request(struct session *session, const struct decode_limits *
         session->is_closing = true;
         return false;
     case DECODE_PARTIAL:
+        session->needed = decoded.needed;
         if (session->dialect->has_lines) {
             remember_partial(session, buffer_content(input));
         }

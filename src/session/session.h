@@ -33,6 +33,7 @@ struct session {
     char denial_text[SESSION_DENIAL_MAX];
     bool has_secret;           /* the input may hold a password, or what is left of one */
     size_t swallow;            /* bytes of a refused value still to be skipped */
+    size_t needed;             /* bytes that the input must have for its first request to be whole; 0: not known */
     size_t lineless;           /* bytes at the input's beginning that are known to hold no line end */
     struct request get;        /* the multiget that is being cut into messages … */
     struct span get_keys;      /* … and its keys that are not in a batch yet */

@@ -131,6 +131,7 @@ static enum decode_status read_value(struct span behind, size_t value_size, stru
 {
     size_t needed = value_size + LINE_END.size;
     if (behind.size < needed) {
+        decoded->needed = decoded->consumed + needed;
         return DECODE_PARTIAL;
     }
     decoded->consumed += needed;

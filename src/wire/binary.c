@@ -79,6 +79,7 @@ static enum decode_status read_value(const struct binary_command *command, const
         return refuse_value(command, frame, decoded);
     }
     if (frame->behind.size < frame->value_size) {
+        decoded->needed = decoded->consumed + frame->value_size;
         return DECODE_PARTIAL;
     }
     decoded->consumed += frame->value_size;

@@ -19,6 +19,9 @@ struct decoded {
     struct request request;
     struct extras *extras; /* room for the request's extras, the caller's; request.extras points to it where it has some */
     size_t consumed;       /* bytes of the input that this request took */
+    /* DECODE_PARTIAL alone, if the caller has set it to 0 before: how many bytes the input must have for the request to be whole,
+     * where that is known. */
+    size_t needed;
     size_t swallow;        /* bytes behind them that the session must skip, now or when they come */
     /* get, gets, gat, gats: all keys, as they stood in the line, with no space behind the last; every one is checked.
      * request.key is set, and ends_reply, where there is but one. Walk several with ascii_next_key; the session sets ends_reply

@@ -319,6 +319,7 @@ static enum decode_status take_value(struct span behind, size_t value_size, cons
         return DECODE_REQUEST;
     }
     if (behind.size < needed) {
+        decoded->needed = decoded->consumed + needed;
         return DECODE_PARTIAL;
     }
     decoded->consumed += needed;
