@@ -2,6 +2,7 @@
 #include "fake/door.h"
 
 #include "base/clock.h"
+#include "net/pool.h"
 
 #include <malloc.h>
 #include <poll.h>
@@ -322,6 +323,113 @@ static void test_large_buffers_go_back(void **state)
     close(client);
 }
 
+#define LARGE_SIZE ((size_t)4 * 1024 * 1024)
+
+/* A set of LARGE_SIZE bytes that differ from their neighbours. */
+static void make_large_set(struct door *door, struct buffer *request)
+{
+    atomic_store(&door->options.max_item_size, 2 * (int64_t)LARGE_SIZE);
+    buffer_append(request, SPAN("set large 0 0 4194304\r\n"));
+    buffer_reserve(request, LARGE_SIZE);
+    for (size_t i = 0; i < LARGE_SIZE; i++) {
+        request->data[request->end++] = (char)(i * 7 + i / 251);
+    }
+    buffer_append(request, SPAN("\r\n"));
+}
+
+/* Turns until the connections hold no more than this. */
+static bool await_held_bytes(struct door *door, uint64_t most)
+{
+    uint64_t deadline = clock_monotonic_us() + 10000000;
+    while (door_count(door, COUNTER_CLIENT_BYTES) > most && clock_monotonic_us() < deadline) {
+        door_turn(door);
+    }
+    return door_count(door, COUNTER_CLIENT_BYTES) <= most;
+}
+
+/* A value that is on its way takes what has come of it, up to four times; one that has come takes itself; and what little comes
+ * behind it takes what every connection has. */
+static void test_input_takes_what_it_needs(void **state)
+{
+    struct door *door = *state;
+    struct buffer request;
+    buffer_init(&request);
+    make_large_set(door, &request);
+    int client = door_connect(door, 0);
+    ask(door, client, span_of(request.data, 200000), SPAN(""));
+    assert_true(door_await_count(door, COUNTER_BYTES_READ, 200000));
+    assert_true(door_count(door, COUNTER_CLIENT_BYTES) <= 4 * 200000);
+    ask(door, client, span_of(request.data + 200000, request.end - 200100), SPAN(""));
+    assert_true(door_await_count(door, COUNTER_BYTES_READ, request.end - 100));
+    assert_true(door_count(door, COUNTER_CLIENT_BYTES) <= LARGE_SIZE + 100);
+    buffer_append(&request, SPAN("get "));
+    ask(door, client, span_of(request.data + request.end - 104, 104), SPAN("STORED\r\n"));
+    assert_true(await_held_bytes(door, 2 * POOL_BUFFER_SIZE));
+    ask(door, client, SPAN("k\r\n"), SPAN("END\r\n"));
+    close(client);
+    buffer_deinit(&request);
+}
+
+/* The client takes a large value little by little; meanwhile it is held once, and another one is stored in its place. */
+static void test_a_value_that_waits_is_held_once(void **state)
+{
+    struct door *door = *state;
+    struct buffer request, reply;
+    buffer_init(&request);
+    buffer_init(&reply);
+    make_large_set(door, &request);
+    int client = door_connect(door, SMALL_BUFFER), other = door_connect(door, 0);
+    ask(door, other, buffer_content(&request), SPAN("STORED\r\n"));
+    ask(door, client, SPAN("get k large k\r\nget bulk\r\n"), SPAN(""));
+    settle(door);
+    uint64_t held = door_count(door, COUNTER_CLIENT_BYTES);
+    assert_in_range(held, 1, LARGE_SIZE + LARGE_SIZE / 8);
+    ask(door, other, SPAN("set large 0 0 1\r\nx\r\n"), SPAN("STORED\r\n"));
+    size_t size = sizeof "VALUE large 0 4194304\r\n\r\nEND\r\n" - 1 + LARGE_SIZE;
+    assert_true(door_ask(door, client, SPAN(""), &reply, size + BULK_REPLY_SIZE));
+    const char *value = buffer_content(&reply).data + sizeof "VALUE large 0 4194304\r\n" - 1;
+    assert_memory_equal(value, request.data + sizeof "set large 0 0 4194304\r\n" - 1, LARGE_SIZE);
+    assert_memory_equal(value + LARGE_SIZE, "\r\nEND\r\nVALUE bulk 0 100000\r\nb", 29);
+    assert_true(await_held_bytes(door, 0));
+    close(client);
+    close(other);
+    buffer_deinit(&reply);
+    buffer_deinit(&request);
+}
+
+/* Small and large ones behind one another, in any order. */
+static void test_large_values_keep_their_place(void **state)
+{
+    struct door *door = *state;
+    struct buffer reply, expected, bulk;
+    buffer_init(&reply);
+    buffer_init(&expected);
+    buffer_init(&bulk);
+    buffer_append(&bulk, SPAN("VALUE bulk 0 100000\r\n"));
+    buffer_reserve(&bulk, DOOR_BULK_SIZE);
+    memset(bulk.data + bulk.end, 'b', DOOR_BULK_SIZE);
+    bulk.end += DOOR_BULK_SIZE;
+    buffer_append(&bulk, SPAN("\r\n"));
+    int client = door_connect(door, 0);
+    ask(door, client, SPAN("set k 0 0 1\r\nv\r\n"), SPAN("STORED\r\n"));
+    static const char pattern[] = "kbbkxbkkbbbbbbbkb";
+    for (const char *at = pattern; *at; at++) {
+        if (*at == 'b') buffer_append(&expected, buffer_content(&bulk));
+        if (*at == 'k') buffer_append(&expected, SPAN("VALUE k 0 1\r\nv\r\n"));
+    }
+    buffer_append(&expected, SPAN("END\r\nERROR\r\n"));
+    struct span request = SPAN("get k bulk bulk k x bulk k k bulk bulk bulk bulk bulk bulk bulk k bulk\r\nnonsense\r\n");
+    for (int i = 0; i < 10; i++) {
+        buffer_reset(&reply, SIZE_MAX);
+        assert_true(door_ask(door, client, request, &reply, buffer_size(&expected)));
+        assert_true(span_equal(buffer_content(&reply), buffer_content(&expected)));
+    }
+    close(client);
+    buffer_deinit(&bulk);
+    buffer_deinit(&expected);
+    buffer_deinit(&reply);
+}
+
 #define DOOR_TEST(test, threads)                                                                                          \
     {                                                                                                                     \
         #test " (" #threads ")", test, set_up, tear_down, (void *)(uintptr_t)&threads                                     \
@@ -346,6 +454,12 @@ int main(void)
         DOOR_TEST(test_closes_though_a_child_holds_the_socket, none),
         DOOR_TEST(test_idle_connections_are_cheap, none),
         DOOR_TEST(test_large_buffers_go_back, none),
+        DOOR_TEST(test_input_takes_what_it_needs, none),
+        DOOR_TEST(test_input_takes_what_it_needs, one),
+        DOOR_TEST(test_a_value_that_waits_is_held_once, none),
+        DOOR_TEST(test_a_value_that_waits_is_held_once, one),
+        DOOR_TEST(test_large_values_keep_their_place, none),
+        DOOR_TEST(test_large_values_keep_their_place, one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

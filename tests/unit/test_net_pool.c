@@ -39,16 +39,43 @@ static void test_what_came_back_last_goes_out_first(void **state)
     pool_reclaim_buffer(pool, &first);
 }
 
-static void test_a_buffer_that_has_grown_goes_to_the_system(void **state)
+/* A buffer that has grown to this comes back. */
+static void reclaim_grown(struct pool *pool, size_t capacity)
+{
+    struct buffer buffer;
+    buffer_init(&buffer);
+    buffer_reserve(&buffer, capacity);
+    pool_reclaim_buffer(pool, &buffer);
+    assert_null(buffer.data);
+}
+
+static void test_a_buffer_that_has_grown_serves_large_requests(void **state)
 {
     struct pool *pool = *state;
     struct buffer buffer;
-    buffer_init(&buffer);
-    pool_lend_buffer(pool, &buffer);
-    buffer_reserve(&buffer, 10 * POOL_BUFFER_SIZE);
-    pool_reclaim_buffer(pool, &buffer);
-    assert_null(buffer.data);
+    reclaim_grown(pool, 10 * POOL_BUFFER_SIZE);
     assert_int_equal(pool->buffer_count, 0);
+    assert_false(pool_lend_large(pool, &buffer, 10 * POOL_BUFFER_SIZE + 1));
+    assert_true(pool_lend_large(pool, &buffer, 10 * POOL_BUFFER_SIZE));
+    assert_int_equal(buffer_size(&buffer), 0);
+    assert_int_equal(buffer.capacity, 10 * POOL_BUFFER_SIZE);
+    assert_false(pool_lend_large(pool, &buffer, 1));
+    buffer_deinit(&buffer);
+}
+
+static void test_a_pool_keeps_few_large_buffers_and_no_larger_ones(void **state)
+{
+    struct pool *pool = *state;
+    struct buffer buffer;
+    reclaim_grown(pool, POOL_LARGE_MOST + 1);
+    assert_int_equal(pool->large_count, 0);
+    for (size_t i = 0; i < POOL_LARGE_DEPTH + 3; i++) reclaim_grown(pool, (3 + i) * POOL_BUFFER_SIZE);
+    assert_int_equal(pool->large_count, POOL_LARGE_DEPTH);
+    /* Those that serve for most. */
+    for (size_t i = 0; i < POOL_LARGE_DEPTH; i++) {
+        assert_true(pool_lend_large(pool, &buffer, 6 * POOL_BUFFER_SIZE));
+        buffer_deinit(&buffer);
+    }
 }
 
 static void test_a_batch_comes_back_empty(void **state)
@@ -77,7 +104,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_came_back_last_goes_out_first, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_buffer_that_has_grown_goes_to_the_system, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_buffer_that_has_grown_serves_large_requests, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_pool_keeps_few_large_buffers_and_no_larger_ones, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_batch_comes_back_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_pool_keeps_only_so_many, set_up, tear_down),
     };

@@ -165,6 +165,49 @@ static void test_sending_goes_on_where_a_full_socket_stopped_it(void **state)
     free(received);
 }
 
+/* Cuts the bulk behind what has been sent into parts of uneven sizes, each somewhere else than the one before. */
+static size_t cut(const char *bulk, size_t sent, struct span parts[], size_t most, char *memory)
+{
+    size_t count = 0;
+    for (size_t size; count < most && sent < BULK; sent += size, memory += size + 1) {
+        size = count % 2 == 0 ? 23 : 20000 * count + 1;
+        if (size > BULK - sent) size = BULK - sent;
+        memcpy(memory, bulk + sent, size);
+        parts[count++] = span_of(memory, size);
+    }
+    return count;
+}
+
+/* As values with words in between are sent, by TLS and by the bare socket. */
+static void test_parts_arrive_in_their_order(void **state)
+{
+    enum { PARTS = 9 };
+    struct pair *pair = *state;
+    char *bulk = malloc(BULK), *received = malloc(BULK), *memory = malloc(BULK + PARTS);
+    for (size_t i = 0; i < BULK; i++) bulk[i] = (char)(i * 7 + i / 251);
+    for (int in_clear = 0; in_clear < 2; in_clear++) {
+        SSL *tls = in_clear ? NULL : pair->server, *client = in_clear ? NULL : pair->client;
+        size_t sent = 0;
+        for (size_t got = 0; got < BULK;) {
+            struct span parts[PARTS];
+            size_t count = cut(bulk, sent, parts, PARTS, memory);
+            ssize_t size = count > 0 ? transport_send_parts(pair->server_socket, tls, parts, count) : -1;
+            if (size > 0) {
+                sent += (size_t)size;
+                continue;
+            }
+            assert_true(count == 0 || errno == EAGAIN);
+            ssize_t read = transport_receive(pair->client_socket, client, received + got, BULK - got);
+            assert_true(read > 0);
+            got += (size_t)read;
+        }
+        assert_memory_equal(received, bulk, BULK);
+    }
+    free(bulk);
+    free(received);
+    free(memory);
+}
+
 static void test_the_clients_goodbye_is_the_end(void **state)
 {
     struct pair *pair = *state;
@@ -292,6 +335,7 @@ int main(void)
         BOTH(test_what_is_left_of_a_record_comes_with_the_next_reads),
         BOTH(test_half_a_record_is_nothing_yet),
         BOTH(test_sending_goes_on_where_a_full_socket_stopped_it),
+        BOTH(test_parts_arrive_in_their_order),
         BOTH(test_the_clients_goodbye_is_the_end),
         BOTH(test_the_end_without_goodbye_is_the_end_too),
         BOTH(test_closing_says_goodbye),

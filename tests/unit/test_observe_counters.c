@@ -40,6 +40,23 @@ static void test_reset_spares_gauges(void **state)
     counter_board_deinit(&board);
 }
 
+static void test_a_peak_is_the_most_since_the_reset(void **state)
+{
+    (void)state;
+    struct counter_board board;
+    counter_board_init(&board, 2);
+    assert_int_equal(counter_board_peak(&board, PEAK_LONGEST_TURN_US), 0);
+    counter_raise_peak(&board.sets[0], PEAK_LONGEST_TURN_US, 7);
+    counter_raise_peak(&board.sets[1], PEAK_LONGEST_TURN_US, 9);
+    counter_raise_peak(&board.sets[1], PEAK_LONGEST_TURN_US, 3);
+    assert_int_equal(counter_board_peak(&board, PEAK_LONGEST_TURN_US), 9);
+    assert_int_equal(counter_board_peak(&board, PEAK_LARGEST_TURN_BYTES), 0);
+    counter_board_reset(&board);
+    counter_raise_peak(&board.sets[0], PEAK_LONGEST_TURN_US, 2);
+    assert_int_equal(counter_board_peak(&board, PEAK_LONGEST_TURN_US), 2);
+    counter_board_deinit(&board);
+}
+
 static void test_gauge_may_fall_in_another_set(void **state)
 {
     (void)state;
@@ -86,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sets_sum_up),
         cmocka_unit_test(test_reset_spares_gauges),
+        cmocka_unit_test(test_a_peak_is_the_most_since_the_reset),
         cmocka_unit_test(test_gauge_may_fall_in_another_set),
         cmocka_unit_test(test_threads_count_while_others_read),
     };

@@ -13,6 +13,9 @@
 
 #define NO_LIMIT SIZE_MAX
 
+/* "large" has a value that is worth being sent from where it lies. */
+static const char large_value[BATCH_APART_LEAST] = {'l', 'a', 'r', 'g', 'e'};
+
 /* A client, its session, and an executor that finds every key, with the key as its value. */
 struct talk {
     struct options options;
@@ -50,6 +53,11 @@ static int close_talk(void **state)
     return 0;
 }
 
+static struct span value_of(struct span key)
+{
+    return span_equal(key, SPAN("large")) ? span_of(large_value, sizeof large_value) : key;
+}
+
 static void execute_message(struct batch *batch, struct message *message)
 {
     struct result *result = &message->result;
@@ -58,8 +66,8 @@ static void execute_message(struct batch *batch, struct message *message)
     case REQUEST_GAT:
         result->status = RESULT_HIT;
         result->value_offset = buffer_size(&batch->values);
-        result->value_size = message->request.key.size;
-        buffer_append(&batch->values, message->request.key);
+        result->value_size = value_of(message->request.key).size;
+        buffer_append(&batch->values, value_of(message->request.key));
         break;
     case REQUEST_SET:
         result->status = RESULT_STORED;
@@ -285,6 +293,142 @@ static void test_local_reply_waits_for_its_turn(void **state)
     assert_output(talk, "NOT_FOUND\r\n");
 }
 
+/* What is to be sent, from the output and from elsewhere. */
+static void assert_stream(const struct talk *talk, struct span expected)
+{
+    struct span parts[PIECES_PARTS_MAX];
+    size_t count = pieces_gather(&talk->batch->apart, &talk->output, SIZE_MAX, parts);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(parts[i].size <= expected.size);
+        assert_memory_equal(parts[i].data, expected.data, parts[i].size);
+        expected = span_skip(expected, parts[i].size);
+    }
+    assert_int_equal(expected.size, 0);
+}
+
+static void say_large_hit(struct buffer *buffer)
+{
+    buffer_append(buffer, SPAN("VALUE large 0 16384\r\n"));
+    buffer_append(buffer, span_of(large_value, sizeof large_value));
+    buffer_append(buffer, SPAN("\r\n"));
+}
+
+static void test_large_values_stay_where_they_are(void **state)
+{
+    struct talk *talk = *state;
+    struct buffer expected;
+    buffer_init(&expected);
+    say(talk, "get a large b\r\nget large\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    execute(talk->batch, UINT32_MAX);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    buffer_append(&expected, SPAN("VALUE a 0 1\r\na\r\n"));
+    say_large_hit(&expected);
+    buffer_append(&expected, SPAN("VALUE b 0 1\r\nb\r\nEND\r\n"));
+    say_large_hit(&expected);
+    buffer_append(&expected, SPAN("END\r\n"));
+    assert_stream(talk, buffer_content(&expected));
+    assert_int_equal(talk->batch->apart.size, 2 * sizeof large_value);
+    assert_ptr_equal(talk->batch->apart.list[0].bytes.data, talk->batch->values.data + 1);
+    assert_true(buffer_size(&talk->output) < 256);
+    buffer_deinit(&expected);
+}
+
+/* They count, wherever they are; and where there is no room to note them they are copied. */
+static void test_large_values_count_against_the_limit(void **state)
+{
+    struct talk *talk = *state;
+    enum { GETS = PIECES_MAX + 2 };
+    for (int i = 0; i < GETS; i++) {
+        say(talk, "get large\r\n");
+    }
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    execute(talk->batch, UINT32_MAX);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, sizeof large_value));
+    assert_int_equal(talk->batch->encoded, 1);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_int_equal(talk->batch->encoded, GETS);
+    assert_int_equal(talk->batch->apart.size, PIECES_MAX * sizeof large_value);
+    assert_true(buffer_size(&talk->output) > (GETS - PIECES_MAX) * sizeof large_value);
+}
+
+/* A value that is sent while it is being read: the replies before it come first, those behind it later. */
+static void test_a_value_may_be_encoded_ahead(void **state)
+{
+    struct talk *talk = *state;
+    struct buffer expected;
+    buffer_init(&expected);
+    say(talk, "get a large b\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    execute(talk->batch, 1);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    const struct result result = {.status = RESULT_HIT, .value_size = sizeof large_value};
+    assert_true(session_encode_ahead(&talk->session, talk->batch, &result, value_of(SPAN("large")), &talk->output));
+    assert_int_equal(talk->batch->encoded, 2);
+    assert_ptr_equal(talk->batch->apart.list[0].bytes.data, large_value);
+    execute(talk->batch, UINT32_MAX);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_int_equal(talk->batch->encoded, 3);
+    buffer_append(&expected, SPAN("VALUE a 0 1\r\na\r\n"));
+    say_large_hit(&expected);
+    buffer_append(&expected, SPAN("VALUE b 0 1\r\nb\r\nEND\r\n"));
+    assert_stream(talk, buffer_content(&expected));
+    buffer_deinit(&expected);
+}
+
+/* Of a get that was refused for a key, the last word comes at its end. */
+static void test_nothing_is_encoded_ahead_of_a_refusal(void **state)
+{
+    struct talk *talk = *state;
+    say(talk, "get denied large\r\n");
+    assert_int_equal(decode(talk), SESSION_HAS_BATCH);
+    talk->batch->messages[0].result = (struct result){.status = RESULT_DENIED, .text = SPAN("no")};
+    talk->batch->executed = 1;
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    const struct result result = {.status = RESULT_HIT, .value_size = sizeof large_value};
+    assert_false(session_encode_ahead(&talk->session, talk->batch, &result, value_of(SPAN("large")), &talk->output));
+    execute(talk->batch, UINT32_MAX);
+    assert_true(session_encode(&talk->session, talk->batch, &talk->output, NO_LIMIT));
+    assert_int_equal(talk->batch->apart.size, 0);
+    assert_memory_equal(talk->output.data + talk->output.end - 17, "\r\nCLIENT_ERROR no\r\n" + 2, 17);
+}
+
+/* How much room a request needs is known as soon as its size is. */
+static void test_the_size_of_what_is_coming(void **state)
+{
+    static const struct {
+        const char *begun;
+        size_t needed;
+    } samples[] = {
+        {"set k 0 0 1000", 0},
+        {"set k 0 0 1000\r\nbegun", 16 + 1000 + 2},
+        {"cas k 0 0 1000 7\r\n", 18 + 1000 + 2},
+        {"ms k 1000\r\nbegun", 11 + 1000 + 2},
+    };
+    struct talk *talk = *state;
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        say(talk, samples[i].begun);
+        assert_int_equal(decode(talk), SESSION_NEEDS_INPUT);
+        assert_int_equal(talk->session.needed, samples[i].needed);
+        buffer_consume(&talk->input, buffer_size(&talk->input));
+        talk->session.lineless = 0;
+    }
+    assert_int_equal(decode(talk), SESSION_NEEDS_INPUT);
+    assert_int_equal(talk->session.needed, 0);
+}
+
+static void test_the_size_of_a_packet_that_is_coming(void **state)
+{
+    struct talk *talk = *state;
+    static const char header[] = "\x80\x01\x00\x01\x08\x00\x00\x00\x00\x00\x10\x09\0\0\0\0\0\0\0\0\0\0\0\0" "flagstimk";
+    buffer_append(&talk->input, span_of(header, 24));
+    assert_int_equal(decode(talk), SESSION_NEEDS_INPUT);
+    assert_int_equal(talk->session.needed, 0);
+    buffer_append(&talk->input, span_of(header + 24, 9));
+    assert_int_equal(decode(talk), SESSION_NEEDS_INPUT);
+    assert_int_equal(talk->session.needed, 24 + 0x1009);
+}
+
 static void test_encoding_stops_at_the_limit(void **state)
 {
     struct talk *talk = *state;
@@ -501,6 +645,12 @@ int main(void)
         TALK_TEST(test_get_continues_behind_other_requests),
         TALK_TEST(test_local_batch_needs_no_executor),
         TALK_TEST(test_local_reply_waits_for_its_turn),
+        TALK_TEST(test_large_values_stay_where_they_are),
+        TALK_TEST(test_large_values_count_against_the_limit),
+        TALK_TEST(test_a_value_may_be_encoded_ahead),
+        TALK_TEST(test_nothing_is_encoded_ahead_of_a_refusal),
+        TALK_TEST(test_the_size_of_what_is_coming),
+        TALK_TEST(test_the_size_of_a_packet_that_is_coming),
         TALK_TEST(test_encoding_stops_at_the_limit),
         TALK_TEST(test_quit_closes_behind_what_was_asked_before),
         TALK_TEST(test_endless_line_closes),

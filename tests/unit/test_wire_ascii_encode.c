@@ -71,6 +71,22 @@ static void test_reply(void **state)
     assert_encodes(&request, &result, SPAN(""), "");
 }
 
+/* The same bytes, where the value is sent from elsewhere. */
+static void assert_goes_around(const struct request *request, const struct result *result, struct span value, struct span expected)
+{
+    struct buffer output;
+    buffer_init(&output);
+    buffer_append(&output, SPAN("before"));
+    size_t behind = ascii_encode_around(request, result, &output);
+    struct span words = span_skip(buffer_content(&output), 6);
+    size_t ahead = words.size - behind;
+    assert_int_equal(words.size + value.size, expected.size);
+    assert_memory_equal(words.data, expected.data, ahead);
+    assert_memory_equal(value.data, expected.data + ahead, value.size);
+    assert_memory_equal(words.data + ahead, expected.data + ahead + value.size, behind);
+    buffer_deinit(&output);
+}
+
 static void test_hits(void **state)
 {
     (void)state;
@@ -83,6 +99,10 @@ static void test_hits(void **state)
     struct span expected = SPAN("VALUE key 4294967295 6\r\nva\0lue\r\n");
     assert_true(span_equal(buffer_content(&output), expected));
     buffer_deinit(&output);
+    assert_goes_around(&request, &result, SPAN("va\0lue"), expected);
+    request.ends_reply = request.want_cas = true;
+    result.number = 77;
+    assert_goes_around(&request, &result, SPAN("va\0lue"), SPAN("VALUE key 4294967295 6 77\r\nva\0lue\r\nEND\r\n"));
 
     request = (struct request){.op = REQUEST_GAT, .key = SPAN("k"), .want_cas = true, .ends_reply = true};
     result = (struct result){.status = RESULT_HIT, .number = UINT64_MAX, .value_offset = 10};

@@ -26,12 +26,30 @@ static void assert_encodes(struct request request, const struct result *result, 
     buffer_deinit(&output);
 }
 
+/* The same bytes, where the value is sent from elsewhere. */
+static void assert_goes_around(const struct request *request, const struct result *result, struct span value, struct span expected)
+{
+    struct buffer output;
+    buffer_init(&output);
+    buffer_append(&output, SPAN("before"));
+    size_t behind = binary_encode_around(request, result, &output);
+    struct span words = span_skip(buffer_content(&output), 6);
+    size_t ahead = words.size - behind;
+    assert_int_equal(words.size + value.size, expected.size);
+    assert_memory_equal(words.data, expected.data, ahead);
+    assert_memory_equal(value.data, expected.data + ahead, value.size);
+    assert_memory_equal(words.data + ahead, expected.data + ahead + value.size, behind);
+    buffer_deinit(&output);
+}
+
 static void assert_hit(uint8_t opcode, enum request_op op, bool quiet, struct span expected)
 {
     struct result result = {.status = RESULT_HIT, .flags = 0xdeadbeef, .number = 0x1122334455667788, .value_offset = 2,
                             .value_size = 6};
     struct request request = {.op = op, .opcode = opcode, .key = SPAN("key"), .quiet = quiet, .want_cas = true};
     assert_encodes(request, &result, SPAN("xxva\0lueyy"), expected);
+    memcpy(&request.opaque, OPAQUE, 4);
+    assert_goes_around(&request, &result, SPAN("va\0lue"), expected);
 }
 
 #define PLAIN_HIT(opcode) \
