@@ -62,6 +62,8 @@
     COUNTER(UPSTREAM_ERRORS, "upstream_errors", false, "requests that an old server refused, or whose connection broke") \
     COUNTER(UPSTREAM_UNASKED, "upstream_unasked", false, "keys not asked for because their old server is known to be down") \
     COUNTER(UPSTREAM_PASSED, "upstream_passed", false, "requests passed through to an old server") \
+    COUNTER(UPSTREAM_PASSED_HITS, "upstream_passed_hits", false, "reads among them whose key was found there") \
+    COUNTER(UPSTREAM_PASSED_MISSES, "upstream_passed_misses", false, "reads among them that found nothing, or no answer") \
     COUNTER(UPSTREAM_CARRIED, "upstream_carried", false, "items that an importer has brought") \
     COUNTER(UPSTREAM_CARRIED_NOT, "upstream_carried_not", false, "not stored: the key is here, was changed here, or lives there") \
     COUNTER(MIRROR_QUEUED, "mirror_queued", false, "keys whose change is to be copied to an old server") \

@@ -25,11 +25,18 @@ void bridge_free_passages(struct bridge *bridge)
     }
 }
 
-/* The answer, or a job that says that there is none, is the message's result when its turn comes. */
+static void count_read(struct bridge *bridge, const struct request *request, const struct job *job)
+{
+    if (request->op != REQUEST_GET && request->op != REQUEST_GAT) return;
+    counter_add(bridge->counters, pass_has_found(job) ? COUNTER_UPSTREAM_PASSED_HITS : COUNTER_UPSTREAM_PASSED_MISSES, 1);
+}
+
+/* The answer, or a job that says that there is none, is the message's result when its turn comes; NULL: it is prepared anew. */
 static void arrive(struct bridge *bridge, struct passage *passage, struct job *job)
 {
     struct errand *errand = passage->errand;
     passage->errand = NULL;
+    if (job) count_read(bridge, &errand->batch->messages[passage->index].request, job);
     errand->answers[passage->index] = job;
     errand_arrive(bridge, errand);
 }

@@ -19,6 +19,8 @@ static const struct {
     {"upstream_errors", COUNTER_UPSTREAM_ERRORS},
     {"upstream_unasked", COUNTER_UPSTREAM_UNASKED},
     {"upstream_passed", COUNTER_UPSTREAM_PASSED},
+    {"upstream_passed_hits", COUNTER_UPSTREAM_PASSED_HITS},
+    {"upstream_passed_misses", COUNTER_UPSTREAM_PASSED_MISSES},
     {"upstream_carried", COUNTER_UPSTREAM_CARRIED},
     {"upstream_carried_not", COUNTER_UPSTREAM_CARRIED_NOT},
     {"mirror_queued", COUNTER_MIRROR_QUEUED},

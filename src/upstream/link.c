@@ -314,13 +314,22 @@ static void handle_event(struct event_source *source, uint32_t events)
 
 /* ---- Time ---- */
 
-/* The first job in each queue is the one whose time ends first, or nearly so. */
-static uint64_t job_deadline(const struct link *link)
+/* Copies may take longer than what clients wait for; otherwise the first job is the one whose time ends first, or nearly so. The
+ * bridge has few copies under way at a time. */
+static uint64_t queue_deadline(const struct job_queue *queue)
 {
     uint64_t due = UINT64_MAX;
-    if (link->flying.first) due = link->flying.first->deadline_us;
-    if (link->waiting.first && link->waiting.first->deadline_us < due) due = link->waiting.first->deadline_us;
+    for (const struct job *job = queue->first; job; job = job->next) {
+        if (job->deadline_us < due) due = job->deadline_us;
+        if (job->kind == JOB_FETCH || job->kind == JOB_PASS) break;
+    }
     return due;
+}
+
+static uint64_t job_deadline(const struct link *link)
+{
+    uint64_t flying = queue_deadline(&link->flying), waiting = queue_deadline(&link->waiting);
+    return flying < waiting ? flying : waiting;
 }
 
 static bool is_connecting(const struct link *link)

@@ -73,10 +73,15 @@ static bool wants_value(const struct request *request, const struct client_reply
     return !(extras->asks & ASK_NO_VALUE) && !knows_it;
 }
 
+bool pass_has_found(const struct job *job)
+{
+    return job->outcome == JOB_DONE && (job->reply.kind == CLIENT_REPLY_VALUE || job->reply.kind == CLIENT_REPLY_DONE);
+}
+
 static void settle_read(const struct job *job, const struct request *request, struct result *result, struct buffer *values)
 {
     const struct client_reply *reply = &job->reply;
-    if (reply->kind != CLIENT_REPLY_VALUE && reply->kind != CLIENT_REPLY_DONE) {
+    if (!pass_has_found(job)) {
         result->status = RESULT_NOT_FOUND;
         return;
     }

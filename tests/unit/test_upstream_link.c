@@ -63,12 +63,17 @@ static void end(struct scene *scene)
     close(scene->owner.epoll);
 }
 
-static void submit(struct scene *scene, uint64_t lifetime_us)
+static void submit_as(struct scene *scene, enum job_kind kind, uint64_t lifetime_us)
 {
-    struct job *job = job_new(JOB_FETCH, 0, SPAN("k"));
+    struct job *job = job_new(kind, 0, SPAN("k"));
     job->deadline_us = scene->now_us + lifetime_us;
     link_submit(&scene->link, job);
     link_flush(&scene->link, scene->now_us);
+}
+
+static void submit(struct scene *scene, uint64_t lifetime_us)
+{
+    submit_as(scene, JOB_FETCH, lifetime_us);
 }
 
 /* Whatever the socket is ready for happens; waits for it where there is nothing. */
@@ -169,6 +174,26 @@ static void test_half_of_an_answer(void **state)
     end(&scene);
 }
 
+/* A client that waits behind a copy waits no longer for that. */
+static void test_copies_hold_nobody(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene);
+    submit(&scene, SECOND_US);
+    greet(&scene);
+    hear(&scene, "mg k v f t\r\n");
+    say(&scene, "EN\r\n");
+    while (scene.finished == 0) handle_events(&scene);
+    submit_as(&scene, JOB_REMOVE, 10 * SECOND_US);
+    submit(&scene, SECOND_US);
+    wait_in_vain(&scene, SECOND_US);
+    assert_int_equal(scene.finished, 3);
+    assert_int_equal(scene.outcomes[1], JOB_LATE);
+    assert_int_equal(scene.outcomes[2], JOB_LATE);
+    end(&scene);
+}
+
 /* A probe has nobody who waits for it. */
 static void test_probes_are_given_up(void **state)
 {
@@ -197,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_a_connection_takes_as_long_as_whoever_waits),
         cmocka_unit_test(test_a_connection_that_is_not_made),
         cmocka_unit_test(test_half_of_an_answer),
+        cmocka_unit_test(test_copies_hold_nobody),
         cmocka_unit_test(test_probes_are_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ def test_every_command_answers_as_a_memcached_does(bridge, start_memcached, shar
                 answers = [b" ".join(answer.split(b" ")[:3]) for answer in answers]
             assert answers[0] == answers[1], request[:100]
     assert (new.count("upstream_passed") > 0) == (share < 100)
+    assert (new.count("upstream_passed_hits") > 0) == (new.count("upstream_passed_misses") > 0) == (share < 100)
     if share == 0:
         assert new.resp().dbsize() == 0
 
