@@ -1,6 +1,7 @@
 """A whole migration, as docs/migrating.md tells it, under the load of clients that know what each key must be (lib/migration.py).
 
-DIGLOT_MIGRATION_ITEMS sets how many keys the large fleet has, DIGLOT_MIGRATION_SAMPLE how many there are of 1 byte to 1 MiB."""
+DIGLOT_MIGRATION_ITEMS sets how many keys the fleet has, DIGLOT_MIGRATION_TLS_ITEMS the same with TLS, DIGLOT_MIGRATION_SAMPLE how
+many there are of 1 byte to 1 MiB. `make test-migration` takes as many as a fleet that is worth the name."""
 import os
 import random
 from collections import Counter
