@@ -1,5 +1,7 @@
 #include "cli/dashboard.h"
 
+#include "base/number.h"
+#include "cli/fold.h"
 #include "cli/migration.h"
 #include "cli/progress.h"
 
@@ -10,7 +12,8 @@
 #define RED "\033[1;31m"
 #define PLAIN "\033[0m"
 
-#define SENTENCE_WIDTH 84
+/* Of the titles at the beginning of lines. */
+#define TITLE_WIDTH 11
 
 #define TEXT_SIZE 1024
 
@@ -49,6 +52,23 @@ static void show_bytes(uint64_t bytes, char text[32])
     (void)snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
 }
 
+/* 12,345, 1.23M */
+static void show_count(uint64_t number, char text[32])
+{
+    static const char units[] = {'k', 'M', 'G', 'T', 'P', 'E'};
+    double size = (double)number / 1000;
+    size_t unit = 0;
+    if (number < 100000) {
+        progress_group(number, text);
+        return;
+    }
+    while (size >= 999.5) {
+        size /= 1000;
+        unit++;
+    }
+    (void)snprintf(text, 32, "%.*f%c", size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2, size, units[unit]);
+}
+
 /* A number and, where rates are known, how it grows. */
 static void put_counter(const struct dashboard_view *view, struct buffer *output, const char *title, const char *name)
 {
@@ -56,7 +76,7 @@ static void put_counter(const struct dashboard_view *view, struct buffer *output
     if (!facts_text(view->facts, name)) {
         return;
     }
-    progress_group(facts_number(view->facts, name, 0), total);
+    show_count(facts_number(view->facts, name, 0), total);
     PUT(output, "  %s %s", title, total);
     if (rate(view, name) >= 0.5) {
         progress_group((uint64_t)(rate(view, name) + 0.5), per_second);
@@ -64,22 +84,9 @@ static void put_counter(const struct dashboard_view *view, struct buffer *output
     }
 }
 
-/* A sentence behind a title, in lines of a terminal's width. */
 static void put_sentence(const struct dashboard_view *view, struct buffer *output, const char *title, const char *code, const char *text)
 {
-    size_t column = 0;
-    PUT(output, "%s%-10s", colour(view, code), title);
-    while (*text) {
-        size_t word = strcspn(text, " ");
-        if (column > 0 && column + 1 + word > SENTENCE_WIDTH) {
-            PUT(output, "\n%-10s", "");
-            column = 0;
-        }
-        PUT(output, " %.*s", (int)word, text);
-        column += 1 + word;
-        text += word + (text[word] == ' ');
-    }
-    PUT(output, "%s\n", colour(view, PLAIN));
+    PUT(output, "%s%-10s %s%s\n", colour(view, code), title, text, colour(view, PLAIN));
 }
 
 static void put_head(const struct dashboard_view *view, struct buffer *output)
@@ -89,24 +96,27 @@ static void put_head(const struct dashboard_view *view, struct buffer *output)
     const char *role = facts_text(facts, "info.role");
     char up[32];
     progress_time(facts_number(facts, "info.uptime_in_seconds", 0), up);
+    if (view->clock) {
+        PUT(output, "%s (q ends)  ", view->clock);
+    }
     PUT(output, "%s%s%s  %s %s, %s, up %s\n", colour(view, BOLD), view->server, colour(view, PLAIN), valkey ? "Valkey" : "Redis",
         valkey ? valkey : redis ? redis : "?", role && strcmp(role, "slave") == 0 ? "replica" : "primary", up);
 }
 
+/* Where this is, what is wrong, and what to do. */
 static void put_phase(const struct dashboard_view *view, const struct migration *migration, struct buffer *output)
 {
     put_sentence(view, output, "phase", BOLD, migration->text);
-    for (size_t i = 0; i < migration->warning_count; i++) {
-        put_sentence(view, output, "WARNING", RED, migration->warnings[i]);
-    }
     if (migration->phase == PHASE_SHARING) {
         char bar[41];
         progress_bar(migration->share / 100.0, 40, bar);
         PUT(output, "%-10s [%s] %u %%\n", "share", bar, migration->share);
     }
-    if (migration->has_upstream) {
-        PUT(output, "%-10s %.400s\n", "old fleet", facts_text(view->facts, "diglot.upstream"));
+    for (size_t i = 0; i < migration->warning_count; i++) {
+        put_sentence(view, output, "WARNING", RED, migration->warnings[i]);
     }
+    put_sentence(view, output, "next", "", migration->next);
+    put_sentence(view, output, "way back", "", migration->way_back);
 }
 
 static void put_hits(const struct dashboard_view *view, struct buffer *output)
@@ -120,14 +130,26 @@ static void put_hits(const struct dashboard_view *view, struct buffer *output)
     }
 }
 
+/* What clients find of the keys that live in the old fleet still. */
+static void put_passed_hits(const struct dashboard_view *view, struct buffer *output)
+{
+    double hits = rate(view, "upstream_passed_hits"), misses = rate(view, "upstream_passed_misses");
+    if (hits + misses > 0) {
+        PUT(output, "  %.1f %% in the old fleet", 100 * hits / (hits + misses));
+    }
+}
+
 static void put_memcached(const struct dashboard_view *view, struct buffer *output)
 {
     PUT(output, "%-10s", "memcached");
     PUT(output, " %" PRIu64 " clients", facts_number(view->facts, "curr_connections", 0));
     put_hits(view, output);
+    put_passed_hits(view, output);
     put_counter(view, output, "gets", "cmd_get");
     put_counter(view, output, "sets", "cmd_set");
-    put_counter(view, output, "meta", "cmd_meta");
+    if (facts_number(view->facts, "cmd_meta", 0) > 0) {
+        put_counter(view, output, "meta", "cmd_meta");
+    }
     PUT(output, "\n");
 }
 
@@ -151,12 +173,12 @@ static void put_memory(const struct dashboard_view *view, struct buffer *output)
 {
     const struct facts *facts = view->facts;
     uint64_t used = facts_number(facts, "info.used_memory", 0), most = facts_number(facts, "info.maxmemory", 0);
-    char used_text[32], most_text[32], bar[21];
+    char used_text[32], most_text[32], bar[11];
     show_bytes(used, used_text);
     show_bytes(most, most_text);
     PUT(output, "%-10s %s", "memory", used_text);
     if (most > 0) {
-        progress_bar((double)used / (double)most, 20, bar);
+        progress_bar((double)used / (double)most, 10, bar);
         PUT(output, " of %s [%s] %.0f %%", most_text, bar, 100.0 * (double)used / (double)most);
     } else {
         PUT(output, ", no limit");
@@ -169,45 +191,114 @@ static void put_memory(const struct dashboard_view *view, struct buffer *output)
     PUT(output, "\n");
 }
 
-/* All counters whose names begin so, three in a line: the server knows best what there is to tell. */
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), tail = strlen(end);
+    return size >= tail && strcmp(text + size - tail, end) == 0;
+}
+
+/* A counter that has nothing to tell is left out, unless it is good to know that it has not. */
+static bool is_worth_telling(const struct dashboard_view *view, const char *name)
+{
+    return facts_number(view->facts, name, 0) > 0 || migration_tells_trouble(name) || ends_with(name, "_waiting") || ends_with(name, "_gets");
+}
+
+/* All counters whose names begin so: the server knows best what there is to tell. */
 static void put_group(const struct dashboard_view *view, struct buffer *output, const char *prefix, const char *title)
 {
     size_t count = 0, size = strlen(prefix);
     for (size_t i = 0; i < view->facts->count; i++) {
         const char *name = view->facts->list[i].name;
-        uint64_t number = facts_number(view->facts, name, UINT64_MAX);
-        if (strncmp(name, prefix, size) != 0 || number == UINT64_MAX) {
+        bool is_ours = strncmp(name, prefix, size) == 0 && facts_number(view->facts, name, UINT64_MAX) != UINT64_MAX;
+        if (!is_ours || strcmp(name, "upstream_share") == 0 || !is_worth_telling(view, name)) {
             continue;
         }
-        if (count % 3 == 0) {
-            PUT(output, "%s%-10s", count ? "\n" : "", count ? "" : title);
+        if (count++ == 0) {
+            PUT(output, "%-9s", title);
         }
         put_counter(view, output, name + size, name);
-        count++;
     }
     if (count > 0) {
         PUT(output, "\n");
     }
 }
 
-/* The old servers, one in a line: "HOST:PORT,state=ready,version=…". */
-static void put_servers(const struct dashboard_view *view, struct buffer *output)
+/* How long the copies that wait take as fast as they go now. */
+static void put_mirror(const struct dashboard_view *view, struct buffer *output)
 {
-    for (size_t i = 0; i < view->facts->count; i++) {
-        const struct fact *fact = &view->facts->list[i];
-        if (!facts_is_server(fact)) {
-            continue;
-        }
-        bool is_down = strstr(fact->value, "state=down") != NULL;
-        PUT(output, "%-10s %s", "", colour(view, is_down ? RED : PLAIN));
-        for (const char *at = fact->value; *at; at++) {
-            PUT(output, "%c", *at == ',' ? ' ' : *at);
-        }
-        PUT(output, "%s\n", colour(view, PLAIN));
+    double sent = rate(view, "mirror_sent");
+    uint64_t waiting = facts_number(view->facts, "mirror_waiting", 0);
+    put_group(view, output, "mirror_", "mirror");
+    if (waiting > 0 && sent > 0) {
+        PUT(output, "%-9s  %.1f s behind\n", "", (double)waiting / sent);
     }
 }
 
-void dashboard_render(const struct dashboard_view *view, struct buffer *output)
+/* What "HOST:PORT,state=ready,version=..." says of this name; empty: nothing. */
+static struct span server_field(const char *server, const char *name)
+{
+    size_t size = strlen(name);
+    for (const char *at = strchr(server, ','); at; at = strchr(at, ',')) {
+        at++;
+        if (strncmp(at, name, size) == 0 && at[size] == '=') {
+            return span_of(at + size + 1, strcspn(at + size + 1, ","));
+        }
+    }
+    return SPAN("");
+}
+
+static uint64_t server_number(const char *server, const char *name)
+{
+    uint64_t number = 0;
+    return server && number_parse_strict_u64(server_field(server, name), &number) ? number : 0;
+}
+
+/* A number of trouble is told where it is not 0, and how much of it has come since the last look. */
+static void put_server(const struct dashboard_view *view, struct buffer *output, const struct fact *fact)
+{
+    const char *before = view->before ? facts_text(view->before, fact->name) : NULL;
+    struct span state = server_field(fact->value, "state"), version = server_field(fact->value, "version");
+    uint64_t answered = server_number(fact->value, "answered"), then = server_number(before, "answered");
+    uint64_t failures = server_number(fact->value, "failures"), copying = server_number(fact->value, "copying");
+    double seconds = before ? (double)(view->facts->taken_us - view->before->taken_us) / 1e6 : 0;
+    char number[32];
+    bool is_down = span_equal(state, SPAN("down"));
+    show_count(answered, number);
+    PUT(output, "  %s%.*s  %-10.*s%s", colour(view, is_down ? RED : PLAIN), (int)strcspn(fact->value, ","), fact->value,
+        (int)state.size, state.data, colour(view, PLAIN));
+    if (!span_equal(version, SPAN("0.0.0"))) {
+        PUT(output, "  %.*s%s", (int)version.size, version.data, strstr(fact->value, "meta=no") ? " without meta" : "");
+    }
+    PUT(output, "  answered %s", number);
+    if (seconds > 0 && answered > then) {
+        progress_group((uint64_t)((double)(answered - then) / seconds + 0.5), number);
+        PUT(output, " (%s/s)", number);
+    }
+    if (failures > 0) {
+        PUT(output, "  failures %" PRIu64, failures);
+    }
+    if (copying > 0) {
+        PUT(output, "  copying %" PRIu64, copying);
+    }
+    PUT(output, "\n");
+}
+
+static void put_servers(const struct dashboard_view *view, struct buffer *output)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->facts->count; i++) {
+        if (facts_is_server(&view->facts->list[i])) {
+            PUT(output, "%-9s", count++ == 0 ? "old fleet" : "");
+            put_server(view, output, &view->facts->list[i]);
+        }
+    }
+    const char *named = facts_text(view->facts, "diglot.upstream");
+    if (count == 0 && named && named[0] != '\0') {
+        put_sentence(view, output, "old fleet", "", named);
+    }
+}
+
+static void put_all(const struct dashboard_view *view, struct buffer *output)
 {
     struct migration migration;
     migration_judge(view->facts, view->before, &migration);
@@ -218,10 +309,20 @@ void dashboard_render(const struct dashboard_view *view, struct buffer *output)
     }
     put_redis(view, output);
     put_memory(view, output);
-    put_servers(view, output);
-    put_group(view, output, "upstream_", "upstream");
-    put_group(view, output, "mirror_", "mirror");
-    put_sentence(view, output, "next", "", migration.next);
+    if (migration.has_upstream) {
+        put_group(view, output, "upstream_", "upstream");
+        put_mirror(view, output);
+        put_servers(view, output);
+    }
+}
+
+void dashboard_render(const struct dashboard_view *view, struct buffer *output)
+{
+    struct buffer lines;
+    buffer_init(&lines);
+    put_all(view, &lines);
+    fold_text(buffer_content(&lines), view->columns, TITLE_WIDTH, output);
+    buffer_deinit(&lines);
 }
 
 static json_t *rates_json(const struct dashboard_view *view)
@@ -252,7 +353,8 @@ json_t *dashboard_json(const struct dashboard_view *view)
     for (size_t i = 0; i < migration.warning_count; i++) {
         (void)json_array_append_new(warnings, json_string(migration.warnings[i]));
     }
-    return json_pack("{s:s, s:s, s:b, s:i, s:b, s:b, s:s, s:o, s:o, s:o}", "phase", phases[migration.phase], "text", migration.text,
+    return json_pack("{s:s, s:s, s:b, s:i, s:b, s:b, s:s, s:s, s:o, s:o, s:o}", "phase", phases[migration.phase], "text", migration.text,
                      "module", view->facts->has_module, "share", (int)migration.share, "reads", migration.reads, "mirrors",
-                     migration.mirrors, "next", migration.next, "warnings", warnings, "rates", rates_json(view), "facts", facts);
+                     migration.mirrors, "next", migration.next, "way_back", migration.way_back, "warnings", warnings, "rates",
+                     rates_json(view), "facts", facts);
 }

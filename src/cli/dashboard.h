@@ -1,4 +1,4 @@
-/* The state of a migration as text, in lines that fit a terminal. Pure. */
+/* The state of a migration as text: what matters most comes first. Pure. */
 #ifndef DIGLOT_CLI_DASHBOARD_H
 #define DIGLOT_CLI_DASHBOARD_H
 
@@ -12,6 +12,8 @@ struct dashboard_view {
     const struct facts *facts;
     const struct facts *before; /* NULL: no rates */
     bool has_colours;
+    const char *clock; /* stands first; NULL: this is told once */
+    size_t columns; /* of a terminal, above 20; 0: lines are as long as they come */
 };
 
 /* Lines of text, each ended by a newline. */

@@ -5,6 +5,8 @@
 
 /* Of maxmemory, in percent. */
 #define MEMORY_TIGHT 90
+/* Keys that wait to be copied, from where on it is told that there are more and more. */
+#define MIRROR_LAG 1000
 
 /* Where the next warning goes; behind the last there is one place that is used again and again. */
 static char *next_warning(struct migration *migration)
@@ -40,15 +42,6 @@ static void describe(struct migration *migration)
         [PHASE_READING] = "reading through: what is missing here comes from the old servers",
         [PHASE_MIRRORING] = "mirroring: writes go to the old servers, too",
     };
-    static const char *const next[] = {
-        [PHASE_NATIVE] = "done; `diglot detach` removes what the module has left",
-        [PHASE_BRIDGE] = "move services to Redis clients one by one; to bring old data: CONFIG SET diglot.upstream, then `diglot import`",
-        [PHASE_IDLE] = "`diglot detach` looks whether the module can go",
-        [PHASE_CONNECTED] = "CONFIG SET diglot.upstream-read yes",
-        [PHASE_READING] = "CONFIG SET diglot.upstream-mirror yes keeps a way back; `diglot import` brings what nobody asks for",
-        [PHASE_MIRRORING] = "`diglot verify`; at its GO: CONFIG SET diglot.upstream \"\". Way back: point clients at the old servers",
-        [PHASE_SHARING] = "raise diglot.upstream-share step by step to 100; lowering it is the way back",
-    };
     if (migration->phase == PHASE_SHARING) {
         (void)snprintf(migration->text, MIGRATION_TEXT, "share: %u %% of the keys live here, the others in the old servers%s%s",
                        migration->share, migration->reads ? "; reads through" : "", migration->mirrors ? "; mirrors" : "");
@@ -56,7 +49,36 @@ static void describe(struct migration *migration)
         (void)snprintf(migration->text, MIGRATION_TEXT, "%s%s", words[migration->phase],
                        migration->phase == PHASE_MIRRORING && migration->reads ? "; reads go through" : "");
     }
-    (void)snprintf(migration->next, MIGRATION_TEXT, "%s", next[migration->phase]);
+}
+
+/* While some keys live in the old fleet, the way back is the same but for what there is to wait for. */
+#define BACK_FROM_HERE "CONFIG SET diglot.upstream-share 0, wait for mirror waiting 0, then point the clients at the old servers"
+
+static void advise(struct migration *migration)
+{
+    static const struct {
+        const char *next, *way_back;
+    } advice[] = {
+        [PHASE_NATIVE] = {"done; `diglot detach` removes what the module has left", "load the module again"},
+        [PHASE_BRIDGE] = {"move services to Redis clients one by one; to bring old data: CONFIG SET diglot.upstream, then `diglot import`",
+                          "a service goes back to its memcached client"},
+        [PHASE_IDLE] = {"`diglot detach` looks whether the module can go", "memcached clients are served as before"},
+        [PHASE_CONNECTED] = {"CONFIG SET diglot.upstream-read yes", "CONFIG SET diglot.upstream \"\""},
+        [PHASE_READING] = {"CONFIG SET diglot.upstream-mirror yes keeps a way back; `diglot import` brings what nobody asks for",
+                           "none that knows what was changed here: the mirror is off"},
+        [PHASE_MIRRORING] = {"`diglot import`, then `diglot verify`; at its GO: CONFIG SET diglot.upstream \"\"", BACK_FROM_HERE},
+        [PHASE_SHARING] = {"`diglot verify`, then raise diglot.upstream-share step by step to 100", BACK_FROM_HERE},
+    };
+    bool is_all_there = migration->phase == PHASE_SHARING && migration->share == 0;
+    const char *next = advice[migration->phase].next, *way_back = advice[migration->phase].way_back;
+    if (is_all_there) {
+        next = "point all clients that share keys here, then CONFIG SET diglot.upstream-share 10";
+        way_back = "point the clients at the old servers, which have everything";
+    } else if (migration->phase == PHASE_SHARING && !migration->mirrors) {
+        way_back = advice[PHASE_READING].way_back;
+    }
+    (void)snprintf(migration->next, MIGRATION_TEXT, "%s", next);
+    (void)snprintf(migration->way_back, MIGRATION_TEXT, "%s", way_back);
 }
 
 /* ---- Warnings ---- */
@@ -67,8 +89,7 @@ static bool ends_with(const char *text, const char *end)
     return size >= tail && strcmp(text + size - tail, end) == 0;
 }
 
-/* Counters of trouble with the old servers, whatever there are. */
-static bool tells_trouble(const char *name)
+bool migration_tells_trouble(const char *name)
 {
     static const char *const ends[] = {"errors", "failures", "failed", "timeouts", "dropped", "unasked", "unstored", "divergence", "diverged", "lost"};
     if (strncmp(name, "upstream_", 9) != 0 && strncmp(name, "mirror_", 7) != 0) {
@@ -87,7 +108,8 @@ static void warn_of_servers(const struct facts *facts, struct migration *migrati
     for (size_t i = 0; i < facts->count; i++) {
         const struct fact *fact = &facts->list[i];
         if (facts_is_server(fact) && strstr(fact->value, "state=down")) {
-            WARN(migration, "the old server %.*s is down: what it has is missing here", (int)strcspn(fact->value, ","), fact->value);
+            WARN(migration, "the old server %.*s is down: %s", (int)strcspn(fact->value, ","), fact->value,
+                 migration->share < 100 ? "its keys that live there are misses, and changes of them errors" : "what it has is missing here");
         }
     }
 }
@@ -97,13 +119,26 @@ static void warn_of_upstream(const struct facts *facts, const struct facts *befo
     for (size_t i = 0; i < facts->count; i++) {
         const char *name = facts->list[i].name;
         uint64_t now = facts_number(facts, name, 0);
-        if (!tells_trouble(name) || now == 0) {
+        if (!migration_tells_trouble(name) || now == 0) {
             continue;
         }
         uint64_t then = before ? facts_number(before, name, now) : now;
         if (now > then) {
             WARN(migration, "%s grows: %" PRIu64 ", %" PRIu64 " more", name, now, now - then);
         }
+    }
+}
+
+/* Where changes come faster than the old servers take them. */
+static void warn_of_mirror(const struct facts *facts, const struct facts *before, struct migration *migration)
+{
+    uint64_t now = facts_number(facts, "mirror_waiting", 0), then = before ? facts_number(before, "mirror_waiting", now) : now;
+    uint64_t lost = facts_number(facts, "mirror_failed", 0) + facts_number(facts, "mirror_dropped", 0);
+    if (now >= MIRROR_LAG && now > then) {
+        WARN(migration, "the mirror falls behind: %" PRIu64 " keys wait, %" PRIu64 " more", now, now - then);
+    }
+    if (migration->mirrors && lost > 0) {
+        WARN(migration, "%" PRIu64 " changes have not reached the old servers: `diglot verify` before you go back", lost);
     }
 }
 
@@ -138,7 +173,9 @@ void migration_judge(const struct facts *facts, const struct facts *before, stru
     migration->share = migration->has_upstream ? (unsigned)facts_number(facts, "diglot.upstream-share", 100) : 100;
     migration->phase = find_phase(facts, migration);
     describe(migration);
+    advise(migration);
     warn_of_servers(facts, migration);
     warn_of_upstream(facts, before, migration);
+    warn_of_mirror(facts, before, migration);
     warn_of_engine(facts, before, migration);
 }

@@ -20,12 +20,16 @@ enum phase {
 struct migration {
     enum phase phase;
     char text[MIGRATION_TEXT]; /* the phase in words */
-    char next[MIGRATION_TEXT]; /* the next step, and the way back */
+    char next[MIGRATION_TEXT]; /* the next step */
+    char way_back[MIGRATION_TEXT];
     unsigned share;            /* percent of the keys that live here */
     bool has_upstream, reads, mirrors;
     char warnings[MIGRATION_WARNINGS][MIGRATION_TEXT];
     size_t warning_count;
 };
+
+/* Whether a counter of this name is one of trouble with the old servers, whatever there are. */
+bool migration_tells_trouble(const char *name);
 
 /* `before`: what was told some time ago, to see what grows; NULL: nothing. */
 void migration_judge(const struct facts *facts, const struct facts *before, struct migration *migration);

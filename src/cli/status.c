@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/dashboard.h"
 #include "cli/facts.h"
+#include "cli/fold.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -16,6 +17,9 @@ enum option_key { OPTION_SECONDS = 1 };
 /* The other screen, without cursor; lines are cut at its edge. */
 #define SCREEN_ENTER "\033[?1049h\033[?25l\033[?7l"
 #define SCREEN_LEAVE "\033[?7h\033[?25h\033[?1049l"
+
+/* On a narrower terminal lines are cut at its edge. */
+#define COLUMNS_LEAST 40
 
 struct command {
     struct sides sides;
@@ -76,11 +80,18 @@ static bool parse_command(const struct argp *argp, int argc, char **argv, struct
     return sides_prepare(&command->sides);
 }
 
+static size_t wide_enough(size_t columns)
+{
+    return columns < COLUMNS_LEAST ? COLUMNS_LEAST : columns;
+}
+
 /* ---- Once ---- */
 
 static void print_status(const struct command *command, const struct facts *facts, const struct facts *before)
 {
-    const struct dashboard_view view = {command->sides.redis.name, facts, before, isatty(STDOUT_FILENO) == 1};
+    size_t rows, columns;
+    bool is_terminal = fold_terminal(&rows, &columns);
+    const struct dashboard_view view = {command->sides.redis.name, facts, before, is_terminal, NULL, is_terminal ? wide_enough(columns) : 0};
     if (command->sides.wants_json) {
         json_t *report = dashboard_json(&view);
         (void)json_dumpf(report, stdout, JSON_INDENT(2));
@@ -138,8 +149,11 @@ static void draw(struct span text)
     while (text.size > 0) {
         const char *end = memchr(text.data, '\n', text.size);
         size_t size = end ? (size_t)(end - text.data) : text.size;
-        (void)printf("%.*s\033[K\r\n", (int)size, text.data);
+        (void)printf("%.*s\033[K", (int)size, text.data);
         text = span_skip(text, end ? size + 1 : size);
+        if (text.size > 0) {
+            (void)printf("\r\n");
+        }
     }
     (void)printf("\033[J");
     (void)fflush(stdout);
@@ -147,22 +161,27 @@ static void draw(struct span text)
 
 static void draw_status(const struct command *command, const struct facts *facts, const struct facts *before, const char *error)
 {
-    struct buffer text;
+    struct buffer text, shown;
+    size_t rows = 24, columns = 80;
     char clock[64];
     time_t now = time(NULL);
     struct tm local;
+    (void)fold_terminal(&rows, &columns);
     buffer_init(&text);
-    (void)strftime(clock, sizeof clock, "%H:%M:%S  (q ends)\n", localtime_r(&now, &local));
-    buffer_append(&text, span_of(clock, strlen(clock)));
+    buffer_init(&shown);
+    (void)strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&now, &local));
     if (error) {
-        buffer_append(&text, SPAN("\nCANNOT ASK: "));
+        buffer_append(&text, span_of(clock, strlen(clock)));
+        buffer_append(&text, SPAN(" (q ends)\n\nCANNOT ASK: "));
         buffer_append(&text, span_of(error, strlen(error)));
         buffer_append(&text, SPAN("\n(tried again)\n"));
     } else {
-        const struct dashboard_view view = {command->sides.redis.name, facts, before, true};
+        const struct dashboard_view view = {command->sides.redis.name, facts, before, true, clock, wide_enough(columns - 1)}; /* the last column is cleared */
         dashboard_render(&view, &text);
     }
-    draw(buffer_content(&text));
+    fold_cut(buffer_content(&text), rows, &shown);
+    draw(buffer_content(&shown));
+    buffer_deinit(&shown);
     buffer_deinit(&text);
 }
 

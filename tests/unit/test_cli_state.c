@@ -34,6 +34,7 @@ static enum phase phase_of(const char *upstream, const char *read, const char *m
     facts_deinit(&facts);
     assert_int_not_equal(migration.text[0], '\0');
     assert_int_not_equal(migration.next[0], '\0');
+    assert_int_not_equal(migration.way_back[0], '\0');
     return migration.phase;
 }
 
@@ -84,6 +85,55 @@ static void test_warnings(void **state)
     facts_deinit(&facts);
 }
 
+static void assert_way_back(const char *mirror, const char *share, const char *words)
+{
+    struct facts facts;
+    struct migration migration;
+    facts_init(&facts);
+    facts.has_module = true;
+    add(&facts, "diglot.upstream", "a:1");
+    add(&facts, "diglot.upstream-read", "yes");
+    add(&facts, "diglot.upstream-mirror", mirror);
+    add(&facts, "diglot.upstream-share", share);
+    migration_judge(&facts, NULL, &migration);
+    assert_non_null(strstr(migration.way_back, words));
+    facts_deinit(&facts);
+}
+
+/* Nobody is told to go back to servers that do not have what is here. */
+static void test_the_way_back(void **state)
+{
+    (void)state;
+    assert_way_back("yes", "0", "point the clients at the old servers, which have everything");
+    assert_way_back("yes", "50", "upstream-share 0, wait for mirror waiting 0, then point");
+    assert_way_back("yes", "100", "upstream-share 0, wait for mirror waiting 0, then point");
+    assert_way_back("no", "50", "none");
+    assert_way_back("no", "100", "none");
+}
+
+static void test_warnings_of_the_mirror(void **state)
+{
+    (void)state;
+    struct facts before, facts;
+    struct migration migration;
+    facts_init(&before);
+    facts_init(&facts);
+    before.has_module = facts.has_module = true;
+    facts.taken_us = 1000000;
+    add(&facts, "diglot.upstream", "a:1");
+    add(&facts, "diglot.upstream-mirror", "yes");
+    add(&before, "mirror_waiting", "900");
+    add(&facts, "mirror_waiting", "1200");
+    add(&before, "mirror_dropped", "3");
+    add(&facts, "mirror_dropped", "3");
+    migration_judge(&facts, &before, &migration);
+    assert_int_equal(migration.warning_count, 2);
+    assert_string_equal(migration.warnings[0], "the mirror falls behind: 1200 keys wait, 300 more");
+    assert_string_equal(migration.warnings[1], "3 changes have not reached the old servers: `diglot verify` before you go back");
+    facts_deinit(&before);
+    facts_deinit(&facts);
+}
+
 static void test_info(void **state)
 {
     (void)state;
@@ -117,6 +167,45 @@ static void test_rates(void **state)
     facts_deinit(&facts);
 }
 
+/* What an operator looks for stands on the first lines of a small terminal. */
+static void test_a_dashboard_in_trouble(void **state)
+{
+    (void)state;
+    struct facts before, facts;
+    struct buffer text;
+    facts_init(&before);
+    facts_init(&facts);
+    buffer_init(&text);
+    before.has_module = facts.has_module = true;
+    facts.taken_us = 2000000;
+    add(&facts, "diglot.upstream", "old:11211 b:11211");
+    add(&facts, "diglot.upstream-mirror", "yes");
+    add(&facts, "diglot.upstream-share", "50");
+    add(&before, "mirror_sent", "0");
+    add(&facts, "mirror_sent", "1000");
+    add(&facts, "mirror_waiting", "250");
+    add(&facts, "upstream_unstored", "0");
+    add(&facts, "upstream_carried", "0");
+    add(&before, "server_0", "old:11211,state=ready,version=1.6.18,meta=yes,answered=1000,failures=0,copying=0");
+    add(&facts, "server_0", "old:11211,state=ready,version=1.6.18,meta=yes,answered=5000,failures=0,copying=7");
+    add(&facts, "server_1", "b:11211,state=down,version=1.4.39,meta=no,answered=10,failures=3,copying=0");
+    const struct dashboard_view view = {"host:1", &facts, &before, false, "03:00:00", 80};
+    dashboard_render(&view, &text);
+    buffer_append(&text, span_of("", 1));
+    const char *shown = buffer_content(&text).data;
+    assert_non_null(strstr(shown, "[####################....................] 50 %\nWARNING    the old server b:11211 is down"));
+    assert_true(span_starts_with(buffer_content(&text), SPAN("03:00:00 (q ends)  host:1  ")));
+    assert_non_null(strstr(shown, "\nnext       `diglot verify`"));
+    assert_non_null(strstr(shown, "\nway back   CONFIG SET diglot.upstream-share 0, wait for mirror waiting 0, then\n           point"));
+    assert_non_null(strstr(shown, "\nupstream   unstored 0\n"));
+    assert_non_null(strstr(shown, "0.5 s behind"));
+    assert_non_null(strstr(shown, "\nold fleet  old:11211  ready       1.6.18  answered 5,000 (2,000/s)  copying 7\n"));
+    assert_non_null(strstr(shown, "  b:11211  down        1.4.39 without meta  answered 10  failures 3\n"));
+    buffer_deinit(&text);
+    facts_deinit(&before);
+    facts_deinit(&facts);
+}
+
 /* Whatever a server leaves out, something is shown. */
 static void test_a_dashboard_of_nothing(void **state)
 {
@@ -125,7 +214,7 @@ static void test_a_dashboard_of_nothing(void **state)
     struct buffer text;
     facts_init(&facts);
     buffer_init(&text);
-    const struct dashboard_view view = {"host:1", &facts, &facts, true};
+    const struct dashboard_view view = {"host:1", &facts, &facts, true, NULL, 80};
     dashboard_render(&view, &text);
     assert_true(span_starts_with(buffer_content(&text), SPAN("\033[1mhost:1")));
     json_t *report = dashboard_json(&view);
@@ -210,6 +299,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phases),   cmocka_unit_test(test_warnings), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_the_way_back), cmocka_unit_test(test_warnings_of_the_mirror),
+        cmocka_unit_test(test_a_dashboard_in_trouble),
         cmocka_unit_test(test_rates),    cmocka_unit_test(test_a_dashboard_of_nothing), cmocka_unit_test(test_how_numbers_are_shown),
         cmocka_unit_test(test_redcouch), cmocka_unit_test(test_journal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
