@@ -150,11 +150,16 @@ class Migration:
             self.world.losses[index] += 1
         self.go_on()
 
+    @staticmethod
+    def relaunch(member):
+        member.launch(member.process.args)
+        member.wait_ready(member.answers)
+
     def restart(self, index):
-        for member in self.old.members[index], self.control[index]:
-            member.launch(member.process.args)
-            member.wait_ready(member.answers)
+        """Clients find both fleets whole again at the same time: the old server is found again by a probe."""
+        self.relaunch(self.old.members[index])
         self.newcomer.wait_ready(index)
+        self.relaunch(self.control[index])
         self.go_on()
         self.world.down.discard(index)
         self.go_on()

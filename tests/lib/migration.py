@@ -32,12 +32,13 @@ MISSES = ("absent", "expired", "lost with a server", "refused", "lost")
 class Record:
     """A key: what it was told to be."""
     __slots__ = ("key", "server", "is_counter", "size", "acknowledged", "begun", "absent", "expires", "safe", "token", "home", "place",
-                 "doubted")
+                 "doubted", "asked")
 
     def __init__(self, key, server, is_counter=False, size=0):
         self.key, self.server, self.is_counter, self.size = key, server, is_counter, size
         self.acknowledged = self.begun = self.absent = 0  # versions; `absent`: the last one that was an absence
-        self.expires = 0  # the moment, 0: never, None: nobody knows
+        self.expires = 0  # the moment at the latest, 0: never, None: nobody knows
+        self.asked = 0    # seconds between the request for that and its answer: it may be as much earlier
         self.doubted = 0  # when it might have expired last, and was given another expiry
         self.safe = 0  # losses of its server before it was written last
         self.token = None
@@ -57,14 +58,15 @@ class Record:
         return self.absent == self.acknowledged
 
     def may_have_expired(self, now):
-        return self.expires is None or (self.expires and now > self.expires - SLACK)
+        return self.expires is None or (self.expires and now > self.expires - self.asked - SLACK)
 
-    def expire(self, expires):
-        """It has another expiry from now on. Who has asked for it before may have met the one that it had."""
+    def expire(self, ttl, since):
+        """It has another expiry, asked for at that moment. Who has asked for the key before may have met the one that it had."""
         now = time.time()
         if self.may_have_expired(now):
             self.doubted = now
-        self.expires = expires
+        self.asked = now - since
+        self.expires = now + ttl if ttl else 0
 
     def must_have_expired(self, now):
         return bool(self.expires) and now > self.expires + SLACK
@@ -242,15 +244,12 @@ class Worker(threading.Thread):
     def begin(self, record):
         """What settle() is to know when the change is acknowledged."""
         record.begun += 1
-        return record.begun, self.world.losses[record.server], self.world.home_of(record)
+        return record.begun, self.world.losses[record.server], self.world.home_of(record), time.time()
 
-    def settle(self, record, begun, expires):
-        record.acknowledged, record.safe, home = begun
-        record.expire(expires)
+    def settle(self, record, begun, ttl):
+        record.acknowledged, record.safe, home, since = begun
+        record.expire(ttl, since)
         self.world.note_home(record, home)
-
-    def moment(self, ttl):
-        return time.time() + ttl if ttl else 0
 
     def refuse(self, record, answer, expected, is_lossy):
         """Something else than expected: a killed server's error, or a fault."""
@@ -268,10 +267,9 @@ class Worker(threading.Thread):
         is_lossy = self.world.excuse(record)
         may_differ = record.may_have_expired(time.time() + SLACK)
         may_fail = may_differ or len(self.connections) == 1  # docs/cas.md: without cause, at the module's door
-        begun = version, _, _ = self.begin(record)
+        begun = version, *_ = self.begin(record)
         ttl = 0 if record.is_counter else self.choose_ttl()
-        expires = self.moment(ttl)
-        if expires and expires < time.time() + 100:
+        if 0 < ttl < 100:
             record.expires = None  # others cannot tell when
         value, flags = record.content(version)
         record.token = None
@@ -282,7 +280,7 @@ class Worker(threading.Thread):
             if answer == b"STORED":
                 if command == b"add" and not was_absent and not may_differ and not is_lossy():
                     self.world.fault(record, "added over what was there")
-                self.settle(record, begun, self.moment(ttl))
+                self.settle(record, begun, ttl)
             elif command == b"add" and answer == b"NOT_STORED" and (not was_absent or may_differ):
                 record.begun = version - 1
             elif command == b"cas" and (answer == b"EXISTS" and may_fail or answer == b"NOT_FOUND" and may_differ):
@@ -308,7 +306,7 @@ class Worker(threading.Thread):
         was_absent, may_differ = record.is_absent(), record.may_have_expired(time.time() + SLACK)
         is_lossy = self.world.excuse(record)
         is_sure = record.begun == record.acknowledged
-        begun = version, _, _ = self.begin(record)
+        begun = version, *_ = self.begin(record)
         record.absent = version
         record.token = None
 
@@ -323,7 +321,7 @@ class Worker(threading.Thread):
         return Request(record, b"delete %s\r\n" % record.key, take, b"delete %s noreply\r\n" % record.key)
 
     def touch(self, record):
-        ttl = self.dice.choice(LONG_TTLS[:-1])
+        ttl, since = self.dice.choice(LONG_TTLS[:-1]), time.time()
         was_absent = record.is_absent() and record.begun == record.acknowledged
         is_lossy = self.world.excuse(record)
         may_differ = record.may_have_expired(time.time() + SLACK) or record.begun != record.acknowledged
@@ -332,7 +330,7 @@ class Worker(threading.Thread):
         def take(connection):
             answer = connection.read_line()
             if answer == b"TOUCHED" and (not was_absent or may_differ):
-                record.expire(self.moment(ttl))
+                record.expire(ttl, since)
             elif answer == b"NOT_FOUND" and (was_absent or may_differ):
                 pass
             else:
@@ -433,8 +431,10 @@ def check_everything(world, door, batch=500):
 
 
 def check_expiry(world, record, seconds):
-    left = record.expires - time.time() if record.expires else -1
-    if (left < 0) != (seconds < 0) and not record.may_have_expired(time.time()) or seconds >= 0 and abs(left - seconds) > SLACK:
+    now = time.time()
+    left = record.expires - now if record.expires else -1
+    is_near = left - record.asked - SLACK < seconds < left + SLACK
+    if (left < 0) != (seconds < 0) and not record.may_have_expired(now) or seconds >= 0 and not is_near:
         world.fault(record, f"has {seconds} s to live, expected {left:.1f}")
 
 
