@@ -5,6 +5,7 @@
 #include "command/carry.h"
 #include "item/expiry.h"
 #include "upstream/bridge_parts.h"
+#include "upstream/link.h"
 
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@
 #define FLYING_BYTES_MOST ((size_t)4 * 1024 * 1024)
 /* Copies may take that long at least, and as long as clients wait for answers: what comes too late ends the connection, and with it
  * whatever clients have asked there. */
-#define COPY_TIMEOUT_US 2000000u
+#define COPY_TIMEOUT_US LINK_COPY_GRACE_US
 
 struct echo {
     struct named named;  /* first */

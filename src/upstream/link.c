@@ -209,11 +209,12 @@ static bool take_reply(struct link *link, const struct client_reply *reply)
     return true;
 }
 
-static bool take_replies(struct link *link)
+static bool take_replies(struct link *link, uint64_t now_us)
 {
     struct client_reply reply;
     enum client_decode_status status;
     while ((status = client_reply_decode(buffer_content(&link->input), VALUE_MOST, &reply)) == CLIENT_REPLY) {
+        link->heard_us = now_us;
         if (!take_reply(link, &reply)) return false;
         buffer_consume(&link->input, reply.consumed);
     }
@@ -229,7 +230,7 @@ static size_t room_wanted(const struct link *link)
 }
 
 /* Reads until there is nothing more. False when the connection is over. */
-static bool receive(struct link *link)
+static bool receive(struct link *link, uint64_t now_us)
 {
     for (;;) {
         buffer_reserve(&link->input, room_wanted(link));
@@ -239,7 +240,7 @@ static bool receive(struct link *link)
         if (size < 0) return errno == EAGAIN;
         if (size == 0) return false;
         link->input.end += (size_t)size;
-        if (!take_replies(link)) return false;
+        if (!take_replies(link, now_us)) return false;
     }
 }
 
@@ -308,27 +309,33 @@ static void handle_event(struct event_source *source, uint32_t events)
     struct link *link = CONTAINER_OF(source, struct link, source);
     uint64_t now_us = clock_monotonic_us();
     if (link->state == LINK_CLOSED || !make_connection(link, now_us)) return;
-    if (!receive(link)) end(link, now_us);
+    if (!receive(link, now_us)) end(link, now_us);
     link_flush(link, now_us);
 }
 
 /* ---- Time ---- */
 
-/* Copies may take longer than what clients wait for; otherwise the first job is the one whose time ends first, or nearly so. The
- * bridge has few copies under way at a time. */
-static uint64_t queue_deadline(const struct job_queue *queue)
+static bool somebody_waits(const struct job *job)
 {
-    uint64_t due = UINT64_MAX;
+    return job->kind == JOB_FETCH || job->kind == JOB_PASS;
+}
+
+/* The first job that somebody waits for is the one of these whose time ends first, or nearly so. The bridge has few copies under way at a
+ * time. */
+static uint64_t queue_deadline(const struct link *link, const struct job_queue *queue)
+{
+    uint64_t due = UINT64_MAX, grace_us = link->heard_us + LINK_COPY_GRACE_US;
     for (const struct job *job = queue->first; job; job = job->next) {
-        if (job->deadline_us < due) due = job->deadline_us;
-        if (job->kind == JOB_FETCH || job->kind == JOB_PASS) break;
+        uint64_t job_due = job->deadline_us < grace_us && !somebody_waits(job) ? grace_us : job->deadline_us;
+        if (job_due < due) due = job_due;
+        if (somebody_waits(job)) break;
     }
     return due;
 }
 
 static uint64_t job_deadline(const struct link *link)
 {
-    uint64_t flying = queue_deadline(&link->flying), waiting = queue_deadline(&link->waiting);
+    uint64_t flying = queue_deadline(link, &link->flying), waiting = queue_deadline(link, &link->waiting);
     return flying < waiting ? flying : waiting;
 }
 

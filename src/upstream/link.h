@@ -3,7 +3,7 @@
  *
  * A job is given back by `finish` exactly once, with its outcome. Where a server does not answer in time the connection is
  * closed, since nobody could tell its late answers from those to come; after some such failures the breaker opens, and jobs
- * come back at once until a probe has succeeded. */
+ * come back at once until a probe has succeeded. Copies, which nobody waits for, have time as long as the server answers at all. */
 #ifndef DIGLOT_UPSTREAM_LINK_H
 #define DIGLOT_UPSTREAM_LINK_H
 
@@ -22,6 +22,9 @@ enum link_state {
     LINK_GREETING,      /* asks which commands the server has */
     LINK_READY,
 };
+
+/* A copy is not late before the server has been silent for so long. */
+#define LINK_COPY_GRACE_US 2000000u
 
 /* Jobs in their order. */
 struct job_queue {
@@ -47,6 +50,7 @@ struct link {
     struct ssl_st *tls;
     struct breaker breaker;
     uint64_t deadline_us;      /* of making the connection */
+    uint64_t heard_us;         /* when the server has answered last */
     struct job_queue waiting;  /* not sent yet */
     struct job_queue flying;   /* sent, not answered */
     struct buffer input;

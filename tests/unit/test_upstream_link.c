@@ -194,6 +194,26 @@ static void test_copies_hold_nobody(void **state)
     end(&scene);
 }
 
+/* Many copies may take a server longer than their time: as long as it goes on answering, it is well. */
+static void test_copies_have_time_while_others_are_answered(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene);
+    submit(&scene, SECOND_US);
+    greet(&scene);
+    hear(&scene, "mg k v f t\r\n");
+    submit_as(&scene, JOB_REMOVE, SECOND_US / 2);
+    say(&scene, "EN\r\n");
+    while (scene.finished == 0) handle_events(&scene);
+    wait_in_vain(&scene, SECOND_US);
+    assert_int_equal(scene.finished, 1);
+    wait_in_vain(&scene, LINK_COPY_GRACE_US);
+    assert_int_equal(scene.finished, 2);
+    assert_int_equal(scene.outcomes[1], JOB_LATE);
+    end(&scene);
+}
+
 /* A probe has nobody who waits for it. */
 static void test_probes_are_given_up(void **state)
 {
@@ -223,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_a_connection_that_is_not_made),
         cmocka_unit_test(test_half_of_an_answer),
         cmocka_unit_test(test_copies_hold_nobody),
+        cmocka_unit_test(test_copies_have_time_while_others_are_answered),
         cmocka_unit_test(test_probes_are_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
