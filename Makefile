@@ -141,9 +141,12 @@ $(fuzz_targets): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(libra
 	@mkdir -p $(@D)
 	$(CC) $(flags) -fsanitize=fuzzer -o $@ $^ $(libraries)
 
-$(out)/lg $(out)/probe: $(out)/%: bench/%.c Makefile
+$(out)/lg: $(wildcard bench/lg/*.c)
+$(out)/bare: bench/bare.c
+$(out)/probe: bench/probe.c
+$(out)/lg $(out)/bare $(out)/probe: bench/lg/lg.h Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -o $@ $<
+	$(CC) -std=gnu17 -O2 -flto -Wall -Wextra -Werror -o $@ $(filter %.c,$^) -lm
 
 $(obj)/tests/%.o: flags += -Itests
 $(obj)/%.o: %.c Makefile | $(obj)/.compiler
