@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--targets", action="store_true", help="only what targets are set for")
     parser.add_argument("--rounds", type=int, help="(3; quick: 5)")
     parser.add_argument("--seconds", type=float, help="length of one measurement (0.5; quick: 2)")
-    parser.add_argument("--warmup", type=float, help="seconds before each measurement (0.25; quick: 0.3)")
+    parser.add_argument("--warmup", type=float, help="seconds before each measurement (0.2; quick: 0.3)")
     parser.add_argument("--only", default="", metavar="REGEX", help="workloads to run, by their names in the tables")
     parser.add_argument("--doors", default="", metavar="REGEX", help="doors to measure, by their names; the first memcached always is")
     parser.add_argument("--connections", type=int, default=50)
@@ -47,7 +47,7 @@ def arguments():
     options = parser.parse_args()
     options.rounds = options.rounds or (5 if options.quick else 3)
     options.seconds = options.seconds or (2 if options.quick else 0.5)
-    options.warmup = (0.3 if options.quick else 0.25) if options.warmup is None else options.warmup
+    options.warmup = (0.3 if options.quick else 0.2) if options.warmup is None else options.warmup
     options.resp_beside = not options.quick and bool(re.search(options.only, "RESP beside"))
     options.memory = not options.quick and bool(re.search(options.only, "memory"))
     return options

@@ -68,13 +68,14 @@ class Server:
         self.process.terminate()
         self.process.send_signal(signal.SIGCONT)
         try:
-            self.process.wait(10)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
-    def wait_for(self, port):
-        for _ in range(400):
+    def wait_for(self, port, seconds=10):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 return

@@ -22,11 +22,17 @@ class Workload:
     keys: int = KEYS
     half_load: bool = False
 
+    def word(self, option):
+        return int(dict(zip(self.words[::2], self.words[1::2])).get(option, 1))
+
+    @property
+    def keys_per_request(self):
+        return self.word("-m")
+
     @property
     def in_batch(self):
         """Operations of one connection under way at once."""
-        words = dict(zip(self.words[::2], self.words[1::2]))
-        return int(words.get("-D", 1)) * int(words.get("-m", 1))
+        return self.word("-D") * self.keys_per_request
 
     @property
     def is_mix(self):
