@@ -17,12 +17,10 @@ from pathlib import Path
 
 import chart
 import report
-from measure import Bench, count, measure, medians
+from measure import Bench, expect, measure, medians
 from memory import measure_memory
 from servers import ROOT, every_door, product
 from workloads import every_workload, quick_workloads, target_workloads
-
-STARTING = 0.08  # seconds that a measurement takes beside its own
 
 
 def arguments():
@@ -30,8 +28,9 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="only README's workloads and the servers that are installed")
     parser.add_argument("--targets", action="store_true", help="only what targets are set for")
     parser.add_argument("--rounds", type=int, help="(3; quick: 5)")
-    parser.add_argument("--seconds", type=float, help="length of one measurement (0.5; quick: 2)")
-    parser.add_argument("--warmup", type=float, help="seconds before each measurement (0.2; quick: 0.3)")
+    parser.add_argument("--seconds", type=float, help="length of one measurement (0.35; quick: 2)")
+    parser.add_argument("--warmup", type=float, default=1, help="seconds before reads through a near cache, which fills in them; "
+                        "all other measurements have a fifth of them")
     parser.add_argument("--only", default="", metavar="REGEX", help="workloads to run, by their names in the tables")
     parser.add_argument("--doors", default="", metavar="REGEX", help="doors to measure, by their names; the first memcached always is")
     parser.add_argument("--connections", type=int, default=50)
@@ -46,17 +45,15 @@ def arguments():
     parser.add_argument("--markdown", type=Path, metavar="PAGE", help="also fill in the tables of this page, and its chart")
     options = parser.parse_args()
     options.rounds = options.rounds or (5 if options.quick else 3)
-    options.seconds = options.seconds or (2 if options.quick else 0.5)
-    options.warmup = (0.3 if options.quick else 0.2) if options.warmup is None else options.warmup
+    options.seconds = options.seconds or (2 if options.quick else 0.35)
     options.resp_beside = not options.quick and bool(re.search(options.only, "RESP beside"))
     options.memory = not options.quick and bool(re.search(options.only, "memory"))
     return options
 
 
 def announce(doors, workloads, options):
-    number = options.rounds * count(doors, workloads, options)
-    minutes = number * (options.seconds + options.warmup + STARTING) / 60
-    print(f"{len(workloads)} workloads, {len(doors)} doors, {number:,} measurements: about {minutes:.0f} minutes", file=sys.stderr)
+    number, seconds = expect(doors, workloads, options)
+    print(f"{len(workloads)} workloads, {len(doors)} doors, {number:,} measurements: about {seconds / 60:.0f} minutes", file=sys.stderr)
 
 
 def processor():

@@ -11,6 +11,8 @@ from servers import ROOT, Server, free_port
 from workloads import KEYS, VALUE, Workload
 
 BINARY_NOOP = b"\x80\x0a" + bytes(22)
+GET = Workload("get", "text", ("-o", "get"), "")
+STARTING = 0.08  # seconds that a measurement takes beside its own
 RESP_CONNECTIONS = 10
 RESP_SHARE = 10  # of the load at which memcached clients are sent: RESP clients do a tenth of that
 
@@ -32,8 +34,13 @@ def fill(options, door, keys, value, flags=0):
                             "-D", 100, "-f", flags])
 
 
-def times(options, number):
-    return ["-t", options.seconds, "-w", options.warmup, "-s", number + 1, "-c", options.connections]
+def warmup(options, door, workload):
+    """A near cache needs a while until it holds what it will; nothing else does."""
+    return options.warmup * (1 if door.kind == "diglot" and not workload.is_write else 0.2)
+
+
+def times(options, door, workload, number):
+    return ["-t", options.seconds, "-w", warmup(options, door, workload), "-s", number + 1, "-c", options.connections]
 
 
 @dataclass
@@ -60,7 +67,7 @@ class Bench:
 
     def load(self, door, workload, number, *more):
         words = ["-P", door.protocol_for(workload), *workload.words, "-v", workload.value, "-k", workload.keys,
-                 *times(self.options, number), *more]
+                 *times(self.options, door, workload, number), *more]
         if door.kind != "bare":
             with door.awake():
                 return generator(self.options, [*words, "-p", door.port, "-i", door.server.process.pid])[0]
@@ -105,11 +112,11 @@ def measure_resp_beside(bench, number):
     """p99 of RESP clients: alone, while memcached clients do half of memcached's load, and while other RESP clients do."""
     if not any(door.kind == "diglot" for door in bench.doors):
         return
-    rate = bench.load(bench.doors[0], Workload("", "text", ("-o", "get"), ""), number)["ops_s"] / 2
+    rate = bench.load(bench.doors[0], GET, number)["ops_s"] / 2
     for door in bench.doors:
         if door.kind != "diglot":
             continue
-        words = ["-o", "get", "-k", KEYS, "-v", VALUE, *times(bench.options, number)]
+        words = ["-o", "get", "-k", KEYS, "-v", VALUE, *times(bench.options, door, GET, number)]
         resp = ["-P", "resp", "-p", door.server.port, *words, "-r", rate / RESP_SHARE, "-c", RESP_CONNECTIONS, "-i", door.server.process.pid]
         beside = {"alone": [], "beside memcached clients": [["-P", "text", "-p", door.port, *words, "-r", rate]],
                   "beside RESP clients": [["-P", "resp", "-p", door.server.port, *words, "-r", rate]]}
@@ -144,10 +151,14 @@ def measure(bench, workloads):
         measure_stage(bench, list(group), keys)
 
 
-def count(doors, workloads, options):
-    """Measurements that a round takes."""
-    total = sum(sum(bool(door.protocol_for(workload)) for door in doors) + workload.half_load for workload in workloads)
-    return total + (1 + 3 * sum(door.kind == "diglot" for door in doors) if options.resp_beside else 0)
+def expect(doors, workloads, options):
+    """The number of measurements, and the seconds that all takes."""
+    pairs = [(door, workload) for workload in workloads for door in doors if door.protocol_for(workload)]
+    pairs += [(doors[0], workload) for workload in workloads if workload.half_load]
+    if options.resp_beside:
+        pairs += [(door, GET) for door in doors if door.kind == "diglot" for _ in range(3)]
+    return (options.rounds * len(pairs),
+            options.rounds * sum(options.seconds + warmup(options, *pair) + STARTING for pair in pairs) + 20 * options.memory)
 
 
 def medians(runs):

@@ -39,8 +39,12 @@ class Workload:
         return "mix" in self.words
 
     @property
+    def is_write(self):
+        return "set" in self.words
+
+    @property
     def is_read(self):
-        return "set" not in self.words and not self.is_mix
+        return not self.is_write and not self.is_mix
 
 
 def at_once(depth):
