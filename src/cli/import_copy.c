@@ -162,8 +162,8 @@ static void wait_for_pace(struct copier *copier, const struct parcel *parcel)
     for (; wait > 100000 && !atomic_load(&copier->import->stops); wait -= 100000) {
         (void)nanosleep(&step, NULL);
     }
-    if (wait > 100000) {
-        return; /* it was stopped */
+    if (wait == 0 || wait > 100000) {
+        return; /* nothing is due, or it was stopped */
     }
     const struct timespec rest = {.tv_nsec = (long)wait * 1000};
     (void)nanosleep(&rest, NULL);

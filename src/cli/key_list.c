@@ -16,6 +16,8 @@
 /* Lists by LRUs are taken until one in ENOUGH keys is new, or so often. */
 #define LISTS_MOST 6
 #define ENOUGH 50000
+/* Room is made at once for no more keys than these, whatever a server says. */
+#define RESERVED_MOST (1u << 28)
 
 static int hex_digit(char digit)
 {
@@ -211,47 +213,134 @@ static enum key_list_status break_off(struct key_list *list)
     return KEY_LIST_BROKEN;
 }
 
-/* One list; what is in the set already is passed over. */
-static enum key_list_status spool_once(struct key_list *list, struct spool *spool, struct key_set *set, _Atomic uint64_t *count)
+/* Keys that are looked up together: most of that is waiting for memory. */
+#define KEYS_TOGETHER 16
+
+struct keys {
+    struct listed_key keys[KEYS_TOGETHER];
+    uint64_t hashes[KEYS_TOGETHER];
+    size_t count;
+};
+
+/* Reads some keys of the list. KEY_LIST_KEY while there may be more. */
+static enum key_list_status read_keys(struct key_list *list, const struct key_set *set, struct keys *keys)
 {
-    struct listed_key key;
-    enum key_list_status status;
-    while ((status = key_list_next(list, &key)) == KEY_LIST_KEY) {
-        if (set && !key_set_add(set, span_of(key.name, key.size))) {
-            continue;
+    enum key_list_status status = KEY_LIST_KEY;
+    for (keys->count = 0; keys->count < KEYS_TOGETHER; keys->count++) {
+        struct listed_key *key = &keys->keys[keys->count];
+        status = key_list_next(list, key);
+        if (status != KEY_LIST_KEY) {
+            break;
         }
-        if (!spool_put(spool, &key)) {
-            return break_off(list);
-        }
-        (void)atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
-        if (atomic_load_explicit(list->stops, memory_order_relaxed)) {
-            return KEY_LIST_STOPPED;
+        if (set) {
+            keys->hashes[keys->count] = key_set_hash(span_of(key->name, key->size));
+            key_set_prefetch(set, keys->hashes[keys->count]);
         }
     }
     return status;
 }
 
-static enum key_list_status spool_again(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
+/* One list; what is in the set already is passed over. */
+static enum key_list_status spool_once(struct key_list *list, struct spool *spool, struct key_set *set, _Atomic uint64_t *count)
 {
-    struct key_set set;
+    struct keys keys;
+    enum key_list_status status;
+    do {
+        status = read_keys(list, set, &keys);
+        uint64_t before = spool->count;
+        for (size_t i = 0; i < keys.count; i++) {
+            if ((!set || key_set_add(set, keys.hashes[i])) && !spool_put(spool, &keys.keys[i])) {
+                return break_off(list);
+            }
+        }
+        (void)atomic_fetch_add_explicit(count, spool->count - before, memory_order_relaxed);
+        if (status == KEY_LIST_KEY && atomic_load_explicit(list->stops, memory_order_relaxed)) {
+            status = KEY_LIST_STOPPED;
+        }
+    } while (status == KEY_LIST_KEY);
+    return status;
+}
+
+/* What a server tells of the number of its items. */
+struct population {
+    uint64_t present;  /* items */
+    uint64_t ever;     /* items that were stored since it was started */
+    bool is_told;
+};
+
+static bool take_stat(struct span line, struct span name, uint64_t *value)
+{
+    return span_starts_with(line, name) && number_parse_u64(span_skip(line, name.size), value);
+}
+
+/* False when the connection is broken. */
+static bool read_population(struct key_list *list, struct population *population)
+{
+    struct span line;
+    bool has_present = false, has_ever = false;
+    channel_expect(list->channel, 0);
+    channel_queue(list->channel, SPAN("stats\r\n"));
+    do {
+        if (!channel_read_line(list->channel, LINE_MAX_SIZE, &line)) {
+            return false;
+        }
+        has_present |= take_stat(line, SPAN("STAT curr_items "), &population->present);
+        has_ever |= take_stat(line, SPAN("STAT total_items "), &population->ever);
+    } while (span_starts_with(line, SPAN("STAT ")));
+    population->is_told = has_present && has_ever;
+    return true;
+}
+
+/* Nothing was stored since `before`, and as many keys are known as there were items then. So it is all of them: every one that
+ * is known was there. */
+static bool is_complete(const struct population *before, const struct population *now, uint64_t known)
+{
+    return before->is_told && now->is_told && now->ever == before->ever && known == before->present;
+}
+
+static enum key_list_status spool_again(struct key_list *list, struct spool *spool, struct key_set *set, _Atomic uint64_t *count)
+{
+    struct population before, now;
+    if (!read_population(list, &before)) {
+        return KEY_LIST_BROKEN;
+    }
+    if (before.is_told && before.present < RESERVED_MOST) {
+        key_set_reserve(set, before.present);
+    }
     enum key_list_status status = KEY_LIST_END;
     uint64_t added = UINT64_MAX;
-    key_set_init(&set);
     for (int i = 0; i < LISTS_MOST && status == KEY_LIST_END && added > spool->count / ENOUGH; i++) {
-        uint64_t before = spool->count;
+        uint64_t known = spool->count;
         list->has_begun = false;
-        status = spool_once(list, spool, &set, count);
-        added = spool->count - before;
+        status = spool_once(list, spool, set, count);
+        added = spool->count - known;
+        if (status == KEY_LIST_END && !read_population(list, &now)) {
+            return KEY_LIST_BROKEN;
+        }
+        if (status == KEY_LIST_END && is_complete(&before, &now, spool->count)) {
+            return KEY_LIST_END;
+        }
     }
+    return status;
+}
+
+static enum key_list_status spool_all(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
+{
+    if (!ask_version(list)) {
+        return KEY_LIST_BROKEN;
+    }
+    if (list->asks_hash) {
+        return spool_once(list, spool, NULL, count);
+    }
+    struct key_set set;
+    key_set_init(&set);
+    enum key_list_status status = spool_again(list, spool, &set, count);
     key_set_deinit(&set);
     return status;
 }
 
 enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)
 {
-    if (!ask_version(list)) {
-        return spool_end(spool) ? KEY_LIST_BROKEN : break_off(list);
-    }
-    enum key_list_status status = list->asks_hash ? spool_once(list, spool, NULL, count) : spool_again(list, spool, count);
+    enum key_list_status status = spool_all(list, spool, count);
     return spool_end(spool) ? status : break_off(list);
 }

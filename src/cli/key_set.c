@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define CAPACITY_LEAST 1024
+
 void key_set_init(struct key_set *set)
 {
     *set = (struct key_set){.slots = NULL};
@@ -26,9 +28,9 @@ static uint64_t *find(const struct key_set *set, uint64_t hash)
     }
 }
 
-static void grow(struct key_set *set)
+static void grow(struct key_set *set, size_t capacity)
 {
-    struct key_set larger = {.capacity = set->capacity ? set->capacity * 2 : 1024, .count = set->count};
+    struct key_set larger = {.capacity = capacity, .count = set->count};
     larger.slots = check_calloc(larger.capacity, sizeof *larger.slots);
     for (size_t i = 0; i < set->capacity; i++) {
         if (set->slots[i] != 0) {
@@ -39,13 +41,41 @@ static void grow(struct key_set *set)
     *set = larger;
 }
 
-bool key_set_add(struct key_set *set, struct span key)
+static bool is_crowded(size_t count, size_t capacity)
 {
-    if (set->count * 4 >= set->capacity * 3) {
-        grow(set);
+    return count * 4 >= capacity * 3;
+}
+
+void key_set_reserve(struct key_set *set, size_t count)
+{
+    size_t capacity = CAPACITY_LEAST;
+    while (is_crowded(count, capacity)) {
+        capacity *= 2;
     }
+    if (capacity > set->capacity) {
+        grow(set, capacity);
+    }
+}
+
+/* 0 stands for a free slot. */
+uint64_t key_set_hash(struct span key)
+{
     uint64_t hash = hash_key(key);
-    hash += hash == 0;
+    return hash + (hash == 0);
+}
+
+void key_set_prefetch(const struct key_set *set, uint64_t hash)
+{
+    if (set->capacity > 0) {
+        __builtin_prefetch(&set->slots[hash & (set->capacity - 1)], 1);
+    }
+}
+
+bool key_set_add(struct key_set *set, uint64_t hash)
+{
+    if (is_crowded(set->count, set->capacity)) {
+        grow(set, set->capacity ? set->capacity * 2 : CAPACITY_LEAST);
+    }
     uint64_t *slot = find(set, hash);
     bool is_new = *slot == 0;
     *slot = hash;

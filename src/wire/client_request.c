@@ -55,63 +55,87 @@ static void put_data(struct buffer *output, struct span value)
     end_line(output);
 }
 
-/* Writes the key; true when it had to be base64. */
-static bool put_meta_key(struct buffer *output, struct span key)
+/* A meta request is written at once: room is made for all of it, and `at` moves through that. */
+
+/* What its words, numbers, blanks and line ends take besides key, flags and value. */
+#define META_MOST 128
+
+static char *meta_begin(struct buffer *output, struct span key, struct span flags, size_t value_size)
 {
-    bool is_plain = client_key_is_plain(key);
-    if (is_plain) {
-        buffer_append(output, key);
-        return false;
+    buffer_reserve(output, META_MOST + BASE64_SIZE(key.size) + flags.size + value_size);
+    return output->data + output->end;
+}
+
+static char *write_text(char *at, struct span text)
+{
+    memcpy(at, text.data, text.size);
+    return at + text.size;
+}
+
+static char *write_i64(char *at, int64_t value)
+{
+    if (value < 0) *at++ = '-';
+    return at + number_format_u64(at, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+/* *is_base64: it had to be. */
+static char *write_meta_key(char *at, struct span key, bool *is_base64)
+{
+    *is_base64 = !client_key_is_plain(key);
+    return *is_base64 ? at + base64_encode(key, at) : write_text(at, key);
+}
+
+/* The rest of the line. */
+static char *write_meta_flags(char *at, bool is_base64, struct span flags)
+{
+    if (is_base64) at = write_text(at, SPAN(" b"));
+    if (flags.size > 0) {
+        *at++ = ' ';
+        at = write_text(at, flags);
     }
-    buffer_reserve(output, BASE64_SIZE(key.size));
-    output->end += base64_encode(key, output->data + output->end);
-    return true;
+    return write_text(at, SPAN("\r\n"));
 }
 
-static void put_meta_flags(struct buffer *output, bool is_base64, struct span flags)
-{
-    if (is_base64) buffer_append(output, SPAN(" b"));
-    if (flags.size == 0) return;
-    put_space(output);
-    buffer_append(output, flags);
-}
-
+/* `command`: with the blank behind it. */
 static void put_meta(struct buffer *output, struct span command, struct span key, struct span flags)
 {
-    put_word(output, command);
-    bool is_base64 = put_meta_key(output, key);
-    put_meta_flags(output, is_base64, flags);
-    end_line(output);
+    bool is_base64;
+    char *at = write_text(meta_begin(output, key, flags, 0), command);
+    at = write_meta_key(at, key, &is_base64);
+    at = write_meta_flags(at, is_base64, flags);
+    output->end = (size_t)(at - output->data);
 }
 
 void client_put_mg(struct buffer *output, struct span key, struct span flags)
 {
-    put_meta(output, SPAN("mg"), key, flags);
+    put_meta(output, SPAN("mg "), key, flags);
 }
 
 void client_put_md(struct buffer *output, struct span key, struct span flags)
 {
-    put_meta(output, SPAN("md"), key, flags);
+    put_meta(output, SPAN("md "), key, flags);
 }
 
 void client_put_ma(struct buffer *output, struct span key, struct span flags)
 {
-    put_meta(output, SPAN("ma"), key, flags);
+    put_meta(output, SPAN("ma "), key, flags);
 }
 
 void client_put_ms(struct buffer *output, struct span key, uint32_t client_flags, int64_t exptime, struct span flags,
                    struct span value)
 {
-    put_word(output, SPAN("ms"));
-    bool is_base64 = put_meta_key(output, key);
-    put_space(output);
-    put_u64(output, value.size);
-    buffer_append(output, SPAN(" F"));
-    put_u64(output, client_flags);
-    buffer_append(output, SPAN(" T"));
-    put_i64(output, exptime);
-    put_meta_flags(output, is_base64, flags);
-    put_data(output, value);
+    bool is_base64;
+    char *at = write_text(meta_begin(output, key, flags, value.size), SPAN("ms "));
+    at = write_meta_key(at, key, &is_base64);
+    *at++ = ' ';
+    at += number_format_u64(at, value.size);
+    at = write_text(at, SPAN(" F"));
+    at += number_format_u64(at, client_flags);
+    at = write_i64(write_text(at, SPAN(" T")), exptime);
+    at = write_meta_flags(at, is_base64, flags);
+    if (value.size > 0) at = write_text(at, value);
+    at = write_text(at, SPAN("\r\n"));
+    output->end = (size_t)(at - output->data);
 }
 
 void client_put_mn(struct buffer *output)

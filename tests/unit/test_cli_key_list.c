@@ -134,10 +134,15 @@ static void test_a_set_knows_what_was_added(void **state)
     (void)state;
     struct key_set set;
     key_set_init(&set);
-    for (int round = 0; round < 2; round++) {
+    key_set_prefetch(&set, 7);
+    for (int round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < 5000; i++) {
-            assert_int_equal(key_set_add(&set, span_of(&i, sizeof i)), round == 0);
+            uint64_t hash = key_set_hash(span_of(&i, sizeof i));
+            assert_int_not_equal(hash, 0);
+            key_set_prefetch(&set, hash);
+            assert_int_equal(key_set_add(&set, hash), round == 0);
         }
+        key_set_reserve(&set, round * 5000 * 4);
     }
     assert_int_equal(set.count, 5000);
     key_set_deinit(&set);
