@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cli/import.h"
 #include "cli/lister.h"
+#include "cli/slot_order.h"
 #include "wire/size.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@
 #define ASKED_MOST 2
 #define SENT_MOST 2
 #define PARCELS (ASKED_MOST + SENT_MOST)
+/* Where fewer than one item in so many has flags, it makes no difference in what order keys come. */
+#define FLAGS_RARE 64
 
 struct copier {
     struct import *import;
@@ -25,6 +28,7 @@ struct copier {
     struct channel *list, *from, *to;
     struct lister lister;
     struct spool keys;
+    struct slot_order order;
     struct reader reader;
     struct parcel *parcels;          /* PARCELS of them, used in turn */
     uint64_t asked, sent, settled;   /* parcels so far: of the old server, to the target, and done with */
@@ -107,15 +111,17 @@ static void count_items(struct copier *copier, struct parcel *parcel)
     static const enum import_count columns[] = {
         [ITEM_COPIED] = IMPORT_COPIED, [ITEM_THERE] = IMPORT_THERE, [ITEM_MISSING] = IMPORT_GONE, [ITEM_STALE] = IMPORT_STALE,
         [ITEM_FAILED] = IMPORT_FAILED, [ITEM_UNNAMEABLE] = IMPORT_FAILED, [ITEM_WANTED] = IMPORT_FAILED, [ITEM_FOUND] = IMPORT_FAILED};
-    uint64_t counts[IMPORT_COUNTS] = {0};
+    uint64_t counts[IMPORT_COUNTS] = {0}, flagged = 0;
     for (size_t i = 0; i < parcel->count; i++) {
         struct parcel_item *item = &parcel->items[i];
+        flagged += item->state == ITEM_COPIED && item->flags != 0;
         if (item->state == ITEM_UNNAMEABLE) {
             fail_item(copier, item, SPAN("no request can name this key: it is too long for what it holds"));
         }
         counts[columns[item->state]]++;
         counts[IMPORT_BYTES] += item->state == ITEM_COPIED ? item->value_size : 0;
     }
+    copier->order.is_wanted |= flagged * FLAGS_RARE > parcel->count;
     for (int i = 0; i < IMPORT_COUNTS; i++) {
         import_add(copier->server, (enum import_count)i, counts[i]);
     }
@@ -177,7 +183,7 @@ static void take_keys(struct copier *copier, struct parcel *parcel)
     parcel->bytes = 0;
     while (parcel->count < most && parcel->bytes < PARCEL_BYTES) {
         struct parcel_item *item = &parcel->items[parcel->count];
-        if (!spool_take(&copier->keys, &item->key)) {
+        if (!slot_order_take(&copier->order, &item->key)) {
             break;
         }
         item->state = ITEM_WANTED;
@@ -278,11 +284,11 @@ static bool copy_all(struct copier *copier)
 {
     for (;;) {
         bool is_idle = copier->asked == copier->settled;
-        if (is_idle && (is_stopped(copier) || spool_is_over(&copier->keys))) {
+        if (is_idle && (is_stopped(copier) || slot_order_is_over(&copier->order))) {
             return true;
         }
         if (is_idle) {
-            spool_wait(&copier->keys);
+            slot_order_wait(&copier->order);
         }
         if (!(copier->import->goes_through ? copy_through(copier) : copy_some(copier))) {
             return false;
@@ -313,6 +319,7 @@ static bool begin_list(struct copier *copier)
     if (!spool_open(&copier->keys)) {
         return tell(copier, "no place for the list of keys");
     }
+    slot_order_init(&copier->order, &copier->keys);
     return lister_start(&copier->lister, copier->list, &copier->keys, &copier->import->stops, &copier->server->counts[IMPORT_LISTED]) ||
            tell(copier, "no thread for the list of keys");
 }
@@ -345,7 +352,7 @@ static enum import_state copy_server(struct copier *copier)
         return IMPORT_BROKEN;
     }
     bool is_copied = copy_all(copier), is_listed = end_list(copier);
-    if (is_copied && is_listed && spool_is_over(&copier->keys)) {
+    if (is_copied && is_listed && slot_order_is_over(&copier->order)) {
         return IMPORT_DONE;
     }
     return is_copied && is_stopped(copier) ? IMPORT_STOPPED : copier->end;
@@ -367,6 +374,7 @@ void import_copy_server(struct import *import, struct import_server *server)
     channel_close(&copier.list);
     channel_close(&copier.from);
     channel_close(&copier.to);
+    slot_order_deinit(&copier.order);
     spool_close(&copier.keys);
     free(copier.parcels);
     atomic_store(&server->state, state);

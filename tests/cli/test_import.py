@@ -127,14 +127,6 @@ def test_interrupted_it_says_so(start_engine, start_memcached):
     assert done.status == 2 and "Interrupted" in done.out
 
 
-def test_the_rate_is_kept(start_engine, start_memcached):
-    olds, new = [start_memcached() for _ in range(2)], start_engine()
-    for number, old in enumerate(olds):
-        fill(old, 300, prefix=b"server%d" % number)
-    report = run_tool("import", "--json", "--rate", 600, "--to", address(new), *map(address, olds)).report
-    assert report["copied"] == 600 and report["seconds"] >= 1.0
-
-
 def test_a_large_item_fails_and_leaves_what_is_there(start_engine, start_memcached):
     old, new = start_memcached(max_item_size="4m"), start_engine()
     with old.connect() as connection, new.connect() as ours:
@@ -158,9 +150,11 @@ class OldServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, lists=True):
+    def __init__(self, lists=True, stores=None):
         super().__init__(("127.0.0.1", 0), OldConnection)
         self.lists = lists
+        self.stores, self.total = stores, 100  # items that are stored between two looks at the statistics; None: it has none
+        self.listed = 0
         self.items = {b"one": (b"1", 5, 0), b"two words": (b"2", 0, 0), b"soon": (b"3", 6, int(time.time()) + 5000)}
         self.memcached_port = self.server_address[1]
 
@@ -177,7 +171,11 @@ class OldConnection(socketserver.StreamRequestHandler):
         if command == b"get":
             value, flags, _ = self.server.items.get(words[0], (None, 0, 0))
             return b"END\r\n" if value is None else b"VALUE %s %d %d\r\n%s\r\nEND\r\n" % (words[0], flags, len(value), value)
+        if command == b"stats" and self.server.stores is not None:
+            self.server.total += self.server.stores
+            return b"STAT curr_items %d\r\nSTAT total_items %d\r\nEND\r\n" % (len(self.server.items), self.server.total)
         if command == b"lru_crawler" and self.server.lists and words[1] == b"all":
+            self.server.listed += 1
             lines = [b"key=%s exp=%d la=1 cas=1 fetch=no\n" % (key.replace(b" ", b"%20"), expiry)
                      for key, (_, _, expiry) in self.server.items.items()]
             return b"".join(lines) + b"END\r\n"
@@ -190,12 +188,77 @@ def start_old():
 
     def start(kind=OldServer, **options):
         started.append(kind(**options))
-        threading.Thread(target=started[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=started[-1].serve_forever, args=(0.05,), daemon=True).start()
         return started[-1]
     yield start
     for old in started:
         old.shutdown()
         old.server_close()
+
+
+class CountingTarget(OldServer):
+    """A new one that takes everything and notes when."""
+
+    def __init__(self):
+        super().__init__()
+        self.stored = []
+        self.RequestHandlerClass = CountingConnection
+
+
+class CountingConnection(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            words = line.split()
+            if words[0] == b"ms":
+                self.rfile.read(int(words[2]) + 2)
+                self.server.stored.append(time.monotonic())
+            self.wfile.write({b"ms": b"HD\r\n", b"version": b"VERSION 1.6.18\r\n", b"stats": b"END\r\n"}.get(words[0], b"ERROR\r\n"))
+
+
+def test_the_rate_is_kept(start_memcached, start_old):
+    """At no moment has the target got more than was due since the tool was started."""
+    olds, new = [start_memcached() for _ in range(2)], start_old(kind=CountingTarget)
+    for number, old in enumerate(olds):
+        fill(old, 300, prefix=b"server%d" % number)
+    begun = time.monotonic()
+    report = run_tool("import", "--json", "--rate", 600, "--to", address(new), *map(address, olds)).report
+    assert report["copied"] == len(new.stored) == 600 and report["seconds"] >= 1.0
+    early = [(n, moment - begun) for n, moment in enumerate(new.stored, 1) if moment - begun < n / 600]
+    assert not early, early
+
+
+class StallingServer(OldServer):
+    """Its list goes on when the target has got something of it."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
+        self.items = {b"key:%d" % n: (b"%d" % n, 0, 0) for n in range(3000)}
+        self.RequestHandlerClass = StallingConnection
+
+
+class StallingConnection(OldConnection):
+    def answer(self, command, *words):
+        answer = super().answer(command, *words)
+        if command != b"lru_crawler" or not answer.endswith(b"END\r\n"):
+            return answer
+        half = answer.index(b"\n", len(answer) // 2) + 1
+        self.wfile.write(answer[:half])
+        wait_until(lambda: self.server.target.stored, "the import to copy what it knows already")
+        return answer[half:]
+
+
+def test_copying_begins_before_the_list_ends(start_old):
+    new = start_old(kind=CountingTarget)
+    report = run_tool("import", "--json", "--to", address(new), address(start_old(kind=StallingServer, target=new))).report
+    assert report["copied"] == report["listed"] == len(new.stored) == 3000
+
+
+@pytest.mark.parametrize("stores, lists", [(0, 1), (1, 2)])
+def test_a_list_is_taken_once_where_it_is_known_to_be_whole(server, start_old, stores, lists):
+    old = start_old(stores=stores)
+    assert run_tool("import", "--to", address(server), address(old)).status == 1  # a key with a blank
+    assert old.listed == lists
 
 
 def test_a_server_without_meta_commands(server, start_old):
