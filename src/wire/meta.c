@@ -7,8 +7,6 @@
 #include "wire/meta_parts.h"
 #include "wire/size.h"
 
-/* All words of a line, the command among them. */
-#define WORDS_MAX 20
 /* memcached adds the value's line end to the length in an int. */
 #define VALUE_MAX (INT32_MAX - 2)
 #define LINE_END SPAN("\r\n")
@@ -19,10 +17,18 @@
 /* The flags that are told a number. */
 enum number { COMPARE, DELTA, TOKEN, FLAGS, INITIAL, VIVIFY, RECACHE, TOUCH, NUMBERS };
 
+/* What is left of a line, word by word; those of a short one are known (wire/ascii_parts.h). */
+struct words {
+    struct span rest;
+    uint64_t starts, ends;
+    const char *line;
+    bool is_short;
+};
+
 struct meta_line {
     struct span key;    /* as the item is called: behind base64 in extras->key */
     struct span length; /* ms */
-    struct span flags;
+    struct words flags;
     size_t words;
     uint64_t seen;             /* LETTER() of each flag */
     uint64_t numbers[NUMBERS]; /* the signed ones in two's complement */
@@ -75,19 +81,46 @@ bool meta_has_encoded_key(enum request_op op, struct span flags)
     return false;
 }
 
+static inline bool next_word(struct words *words, struct span *word)
+{
+    if (!words->is_short) return ascii_next_key(&words->rest, word);
+    if (words->starts == 0) return false;
+    size_t start = (size_t)__builtin_ctzll(words->starts);
+    *word = span_of(words->line + start, (size_t)__builtin_ctzll(words->ends) - start);
+    words->starts &= words->starts - 1;
+    words->ends &= words->ends - 1;
+    return true;
+}
+
+/* The words as they stand in the line. */
+static struct span text_of(const struct words *words, const struct ascii_line *line)
+{
+    if (!words->is_short) return words->rest;
+    return words->starts != 0 ? span_skip(line->whole, (size_t)__builtin_ctzll(words->starts)) : SPAN("");
+}
+
 static bool is_flag_letter(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'z');
 }
 
 /* Whether each begins as a flag does; looked at before anything else is. */
-static bool are_flags_formed(struct span flags, size_t *count)
+static bool are_flags_formed(struct words flags, size_t *count)
 {
     struct span flag;
-    for (*count = 0; ascii_next_key(&flags, &flag); ++*count) {
+    for (*count = 0; next_word(&flags, &flag); ++*count) {
         if (!is_flag_letter(flag.data[0])) return false;
     }
     return true;
+}
+
+/* What stands behind the command's name. false: something stands in front of it, or a NUL right behind. */
+static bool begin_words(const struct ascii_line *line, struct words *words)
+{
+    struct span name;
+    *words = (struct words){line->whole, line->starts, line->ends, line->whole.data, line->is_short};
+    if (line->is_short) return line->words[0].data == line->whole.data;
+    return next_word(words, &name) && name.data == line->whole.data && name.size == line->words[0].size;
 }
 
 /* Parts the line. false: memcached does not know the command (what stands in front of the name, or a NUL behind it, is a
@@ -95,20 +128,19 @@ static bool are_flags_formed(struct span flags, size_t *count)
 static bool split_line(const struct ascii_line *text, bool has_length, struct meta_line *line, struct decoded *decoded)
 {
     *line = (struct meta_line){.numbers = {[DELTA] = 1}};
-    struct span rest = text->whole;
-    struct span name;
-    if (!ascii_next_key(&rest, &name) || name.data != text->whole.data || name.size != text->words[0].size) {
+    struct words *words = &line->flags;
+    if (!begin_words(text, words)) {
         ascii_reply(decoded, ASCII_ERROR);
         return false;
     }
     size_t flags;
-    if (!ascii_next_key(&rest, &line->key) || (has_length && !ascii_next_key(&rest, &line->length)) ||
-        !are_flags_formed(rest, &flags)) {
+    if (!next_word(words, &line->key) || (has_length && !next_word(words, &line->length)) ||
+        !are_flags_formed(*words, &flags)) {
         ascii_reply(decoded, ASCII_BAD_FORMAT);
         return false;
     }
     line->words = flags + (has_length ? 3 : 2);
-    line->flags = rest;
+    decoded->request.text = text_of(words, text);
     return true;
 }
 
@@ -176,9 +208,9 @@ static void note_order(struct meta_line *line, char letter)
 static bool read_flags(struct meta_line *line, struct extras *extras, struct span *error)
 {
     bool is_good = true;
-    struct span rest = line->flags;
+    struct words rest = line->flags;
     struct span flag;
-    while (ascii_next_key(&rest, &flag)) {
+    while (next_word(&rest, &flag)) {
         char letter = flag.data[0];
         const struct flag_rule *rule = letter >= 'A' ? &rules[letter - 'A'] : NULL;
         if (rule == NULL || rule->kind == FLAG_UNKNOWN) {
@@ -203,7 +235,7 @@ static bool read_flags(struct meta_line *line, struct extras *extras, struct spa
 static bool read_line(struct meta_line *line, struct decoded *decoded)
 {
     struct span error = ASCII_BAD_FORMAT;
-    if (line->words > WORDS_MAX && line->key.size <= ITEM_KEY_MAX) {
+    if (line->words > META_WORDS_MAX && line->key.size <= ITEM_KEY_MAX) {
         error = SPAN("CLIENT_ERROR options flags are too long");
     } else if (line->key.size <= ITEM_KEY_MAX && read_flags(line, decoded->extras, &error)) {
         return true;
@@ -220,12 +252,13 @@ static bool accept_line(const struct meta_line *line, struct decoded *decoded)
         return false;
     }
     struct extras *extras = decoded->extras;
-    extras->asks |= ASK_META | line->order;
-    extras->asks |= has(line, 'v') ? 0 : ASK_NO_VALUE;
-    extras->asks |= has(line, 'T') ? ASK_TOUCH : 0;
-    extras->asks |= has(line, 'N') ? ASK_VIVIFY : 0;
+    uint32_t asks = ASK_META | line->order;
+    asks |= has(line, 'v') ? 0 : ASK_NO_VALUE;
+    asks |= has(line, 'T') ? ASK_TOUCH : 0;
+    asks |= has(line, 'N') ? ASK_VIVIFY : 0;
     /* 0 is no token of an item. */
-    extras->asks |= line->numbers[TOKEN] != 0 ? ASK_TOKEN : 0;
+    asks |= line->numbers[TOKEN] != 0 ? ASK_TOKEN : 0;
+    extras->asks = asks;
     extras->compare = line->numbers[COMPARE];
     extras->token = line->numbers[TOKEN];
     extras->initial = line->numbers[INITIAL];
@@ -233,7 +266,6 @@ static bool accept_line(const struct meta_line *line, struct decoded *decoded)
     struct request *request = &decoded->request;
     request->extras = extras;
     request->key = line->key;
-    request->text = line->flags;
     request->quiet = has(line, 'q');
     request->want_cas = has(line, 'c');
     request->exptime = (int64_t)line->numbers[TOUCH];
@@ -261,13 +293,12 @@ enum decode_status meta_decode_get(const struct ascii_command *command, const st
     struct extras *extras = request->extras;
     request->op = has(&line, 'T') || has(&line, 'N') || has(&line, 'R') ? REQUEST_GAT : REQUEST_GET;
     extras->recache_seconds = (int64_t)line.numbers[RECACHE];
-    extras->asks |= has(&line, 'R') ? ASK_RECACHE : 0;
-    extras->asks |= has(&line, 'u') ? ASK_NO_BUMP : 0;
-    extras->asks |= has(&line, 'h') || has(&line, 'l') ? ASK_HISTORY : 0;
-    extras->asks |= has(&line, 'C') ? ASK_COMPARE : 0;
-    if (!has(&line, 'N')) {
-        extras->asks &= ~(uint32_t)ASK_TOKEN;
-    }
+    uint32_t asks = has(&line, 'R') ? ASK_RECACHE : 0;
+    asks |= has(&line, 'u') ? ASK_NO_BUMP : 0;
+    asks |= has(&line, 'h') || has(&line, 'l') ? ASK_HISTORY : 0;
+    asks |= has(&line, 'C') ? ASK_COMPARE : 0;
+    asks |= extras->asks & ~(has(&line, 'N') ? UINT32_C(0) : (uint32_t)ASK_TOKEN);
+    extras->asks = asks;
     return DECODE_REQUEST;
 }
 
@@ -414,12 +445,13 @@ enum decode_status meta_decode_debug(const struct ascii_command *command, const 
     if (!begin(text, false, &line, decoded)) {
         return DECODE_REQUEST;
     }
-    bool is_encoded = meta_has_encoded_key(REQUEST_DEBUG, line.flags);
+    struct span flags = decoded->request.text;
+    bool is_encoded = meta_has_encoded_key(REQUEST_DEBUG, flags);
     if (line.key.size > ITEM_KEY_MAX || (is_encoded && !decode_key(&line, decoded->extras))) {
         return ascii_reply(decoded, ASCII_BAD_FORMAT);
     }
     decoded->extras->asks = ASK_META | ASK_NO_VALUE | ASK_HISTORY | ASK_NO_BUMP;
-    decoded->request = (struct request){.op = REQUEST_DEBUG, .want_cas = true, .key = line.key, .text = line.flags,
+    decoded->request = (struct request){.op = REQUEST_DEBUG, .want_cas = true, .key = line.key, .text = flags,
                                         .extras = decoded->extras};
     return DECODE_REQUEST;
 }
@@ -429,8 +461,6 @@ enum decode_status meta_decode_noop(const struct ascii_command *command, const s
 {
     (void)command;
     (void)limits;
-    struct span rest = text->whole;
-    struct span name;
-    bool is_known = ascii_next_key(&rest, &name) && name.data == text->whole.data && name.size == text->words[0].size;
-    return ascii_reply(decoded, is_known ? SPAN("MN") : ASCII_ERROR);
+    struct words words;
+    return ascii_reply(decoded, begin_words(text, &words) ? SPAN("MN") : ASCII_ERROR);
 }

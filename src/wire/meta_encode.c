@@ -10,95 +10,101 @@
 
 #define LINE_END SPAN("\r\n")
 #define ENCODED_KEY_SIZE BASE64_SIZE(ITEM_KEY_MAX)
+/* What a reply holds at the very most beside a key, a value, what the client's flags are told (O), and a refusal's words: a number
+ * for each flag, of which there are fewer than meta.c lets through words, or what me tells. */
+#define WORDS_SIZE (META_WORDS_MAX * (2 + NUMBER_TEXT_SIZE) + 128)
 
 struct reply {
     const struct request *request;
     const struct result *result;
     const struct extras *extras;
-    struct buffer *output;
+    char *at; /* where the next byte goes; there is room for all of them */
 };
 
-static void append_number(struct buffer *output, uint64_t number)
+static void put(struct reply *reply, struct span bytes)
 {
-    buffer_reserve(output, NUMBER_TEXT_SIZE);
-    output->end += number_format_u64(output->data + output->end, number);
+    if (bytes.size > 0) memcpy(reply->at, bytes.data, bytes.size);
+    reply->at += bytes.size;
 }
 
-static void append_letter(struct buffer *output, char letter)
+static void put_number(struct reply *reply, uint64_t number)
 {
-    buffer_reserve(output, 2);
-    output->data[output->end++] = ' ';
-    output->data[output->end++] = letter;
+    reply->at += number_format_u64(reply->at, number);
 }
 
-static void append_line(struct buffer *output, struct span text)
+static void put_letter(struct reply *reply, char letter)
 {
-    buffer_append(output, text);
-    buffer_append(output, LINE_END);
+    *reply->at++ = ' ';
+    *reply->at++ = letter;
 }
 
-static void append_encoded_key(struct buffer *output, struct span key)
+static void put_line(struct reply *reply, struct span text)
+{
+    put(reply, text);
+    put(reply, LINE_END);
+}
+
+static void put_encoded_key(struct reply *reply, struct span key)
 {
     CHECK(key.size <= ITEM_KEY_MAX);
-    buffer_reserve(output, ENCODED_KEY_SIZE);
-    output->end += base64_encode(key, output->data + output->end);
+    reply->at += base64_encode(key, reply->at);
 }
 
 /* k, and b behind it when the key would not be one as it is. */
-static void tell_key(const struct reply *reply)
+static void tell_key(struct reply *reply)
 {
-    append_letter(reply->output, 'k');
+    put_letter(reply, 'k');
     if (!meta_has_encoded_key(reply->request->op, reply->request->text)) {
-        buffer_append(reply->output, reply->request->key);
+        put(reply, reply->request->key);
         return;
     }
-    append_encoded_key(reply->output, reply->request->key);
-    append_letter(reply->output, META_BASE64);
+    put_encoded_key(reply, reply->request->key);
+    put_letter(reply, META_BASE64);
 }
 
 /* 0 when nothing was stored or counted; what E asked for still stands in the extras then. */
-static void tell_token(const struct reply *reply)
+static void tell_token(struct reply *reply)
 {
     enum result_status status = reply->result->status;
     bool is_told = status == RESULT_HIT || status == RESULT_STORED || status == RESULT_NUMBER;
-    append_letter(reply->output, 'c');
-    append_number(reply->output, is_told ? reply->extras->token : 0);
+    put_letter(reply, 'c');
+    put_number(reply, is_told ? reply->extras->token : 0);
 }
 
-static void tell_client_flags(const struct reply *reply)
+static void tell_client_flags(struct reply *reply)
 {
-    append_letter(reply->output, 'f');
-    append_number(reply->output, reply->result->flags);
+    put_letter(reply, 'f');
+    put_number(reply, reply->result->flags);
 }
 
-static void append_seconds(struct buffer *output, int64_t seconds)
+static void put_seconds(struct reply *reply, int64_t seconds)
 {
     if (seconds == -1) {
-        buffer_append(output, SPAN("-1"));
+        put(reply, SPAN("-1"));
     } else {
-        append_number(output, seconds > 0 ? (uint64_t)seconds : 0);
+        put_number(reply, seconds > 0 ? (uint64_t)seconds : 0);
     }
 }
 
-static void tell_remaining(const struct reply *reply)
+static void tell_remaining(struct reply *reply)
 {
-    append_letter(reply->output, 't');
-    append_seconds(reply->output, reply->extras->remaining_seconds);
+    put_letter(reply, 't');
+    put_seconds(reply, reply->extras->remaining_seconds);
 }
 
-static void tell_idle(const struct reply *reply)
+static void tell_idle(struct reply *reply)
 {
     if (reply->extras->told & TELL_IDLE) {
-        append_letter(reply->output, 'l');
-        append_number(reply->output, reply->extras->idle_seconds > 0 ? (uint64_t)reply->extras->idle_seconds : 0);
+        put_letter(reply, 'l');
+        put_number(reply, reply->extras->idle_seconds > 0 ? (uint64_t)reply->extras->idle_seconds : 0);
     }
 }
 
-static void tell_history(const struct reply *reply)
+static void tell_history(struct reply *reply)
 {
     if (reply->extras->told & TELL_HISTORY) {
-        append_letter(reply->output, 'h');
-        append_number(reply->output, (reply->extras->told & TELL_HIT_BEFORE) != 0);
+        put_letter(reply, 'h');
+        put_number(reply, (reply->extras->told & TELL_HIT_BEFORE) != 0);
     }
 }
 
@@ -108,15 +114,15 @@ static bool is_concatenation(enum request_op op)
 }
 
 /* A store tells the size of what it brought, unless that has been added to a value. */
-static void tell_size(const struct reply *reply)
+static void tell_size(struct reply *reply)
 {
     bool is_stored_whole = reply->result->status == RESULT_HIT
                            || (is_concatenation(reply->request->op) && reply->result->status == RESULT_STORED);
-    append_letter(reply->output, 's');
-    append_number(reply->output, is_stored_whole ? reply->extras->size : reply->request->value.size);
+    put_letter(reply, 's');
+    put_number(reply, is_stored_whole ? reply->extras->size : reply->request->value.size);
 }
 
-typedef void teller(const struct reply *reply);
+typedef void teller(struct reply *reply);
 
 /* What the answer has for each of the flags, by what the request was and came to. */
 static teller *teller_of(char flag, enum request_op op, enum result_status status)
@@ -137,14 +143,14 @@ static teller *teller_of(char flag, enum request_op op, enum result_status statu
     }
 }
 
-static void append_flags(const struct reply *reply)
+static void put_flags(struct reply *reply)
 {
     struct span flags = reply->request->text;
     struct span flag;
     while (ascii_next_key(&flags, &flag)) {
         if (flag.data[0] == META_OPAQUE) {
-            buffer_append(reply->output, SPAN(" "));
-            buffer_append(reply->output, flag);
+            *reply->at++ = ' ';
+            put(reply, flag);
             continue;
         }
         teller *tell = teller_of(flag.data[0], reply->request->op, reply->result->status);
@@ -153,74 +159,73 @@ static void append_flags(const struct reply *reply)
 }
 
 /* Who is to refresh the item is told unasked, behind what was asked. */
-static void append_marks(const struct reply *reply)
+static void put_marks(struct reply *reply)
 {
     uint32_t told = reply->extras->told;
-    if (told & TELL_WON_BEFORE) append_letter(reply->output, 'Z');
-    if (told & TELL_STALE) append_letter(reply->output, 'X');
-    if (told & TELL_WON) append_letter(reply->output, 'W');
+    if (told & TELL_WON_BEFORE) put_letter(reply, 'Z');
+    if (told & TELL_STALE) put_letter(reply, 'X');
+    if (told & TELL_WON) put_letter(reply, 'W');
 }
 
 /* A status line with the value behind it, or without. A value without data is left out. */
-static void append_found(const struct reply *reply, bool has_value, struct span value)
+static void put_found(struct reply *reply, bool has_value, struct span value)
 {
     if (has_value) {
-        buffer_append(reply->output, SPAN("VA "));
-        append_number(reply->output, value.size);
+        put(reply, SPAN("VA "));
+        put_number(reply, value.size);
     } else {
-        buffer_append(reply->output, SPAN("HD"));
+        put(reply, SPAN("HD"));
     }
-    append_flags(reply);
-    append_marks(reply);
-    buffer_append(reply->output, LINE_END);
+    put_flags(reply);
+    put_marks(reply);
+    put(reply, LINE_END);
     if (has_value) {
-        append_line(reply->output, value.data != NULL ? value : SPAN(""));
+        put_line(reply, value.data != NULL ? value : SPAN(""));
     }
 }
 
-static void append_hit(const struct reply *reply, struct span values)
+static void put_hit(struct reply *reply, struct span values)
 {
     uint32_t asks = reply->extras->asks;
     bool is_known = (asks & ASK_COMPARE) && reply->extras->token == reply->extras->compare;
-    append_found(reply, !(asks & ASK_NO_VALUE) && !is_known, result_value(reply->result, values));
+    put_found(reply, !(asks & ASK_NO_VALUE) && !is_known, result_value(reply->result, values));
 }
 
-static void append_count(const struct reply *reply)
+static void put_count(struct reply *reply)
 {
     char text[NUMBER_TEXT_SIZE];
     size_t size = number_format_u64(text, reply->result->number);
-    append_found(reply, !(reply->extras->asks & ASK_NO_VALUE), span_of(text, size));
+    put_found(reply, !(reply->extras->asks & ASK_NO_VALUE), span_of(text, size));
 }
 
-static void append_field(struct buffer *output, struct span name, uint64_t number)
+static void put_field(struct reply *reply, struct span name, uint64_t number)
 {
-    buffer_append(output, name);
-    append_number(output, number);
+    put(reply, name);
+    put_number(reply, number);
 }
 
 /* cls is a slab class, of which there are none; agents expect one. */
-static void append_debug(const struct reply *reply)
+static void put_debug(struct reply *reply)
 {
-    struct buffer *output = reply->output;
     const struct request *request = reply->request;
     const struct extras *extras = reply->extras;
-    buffer_append(output, SPAN("ME "));
+    put(reply, SPAN("ME "));
     if (meta_has_encoded_key(REQUEST_DEBUG, request->text)) {
-        append_encoded_key(output, request->key);
+        put_encoded_key(reply, request->key);
     } else {
-        buffer_append(output, request->key);
+        put(reply, request->key);
     }
-    buffer_append(output, SPAN(" exp="));
-    append_seconds(output, extras->remaining_seconds);
+    put(reply, SPAN(" exp="));
+    put_seconds(reply, extras->remaining_seconds);
     if (extras->told & TELL_IDLE) {
-        append_field(output, SPAN(" la="), extras->idle_seconds > 0 ? (uint64_t)extras->idle_seconds : 0);
+        put_field(reply, SPAN(" la="), extras->idle_seconds > 0 ? (uint64_t)extras->idle_seconds : 0);
     }
-    append_field(output, SPAN(" cas="), extras->token);
+    put_field(reply, SPAN(" cas="), extras->token);
     if (extras->told & TELL_HISTORY) {
-        buffer_append(output, extras->told & TELL_HIT_BEFORE ? SPAN(" fetch=yes") : SPAN(" fetch=no"));
+        put(reply, extras->told & TELL_HIT_BEFORE ? SPAN(" fetch=yes") : SPAN(" fetch=no"));
     }
-    append_field(output, SPAN(" cls=1 size="), item_size(request->key.size, reply->result->flags, extras->size));
-    buffer_append(output, LINE_END);
+    put_field(reply, SPAN(" cls=1 size="), item_size(request->key.size, reply->result->flags, extras->size));
+    put(reply, LINE_END);
 }
 
 /* The status of a result that brings nothing but that; empty when it is an error. */
@@ -242,28 +247,28 @@ static bool is_store(enum request_op op)
     return op >= REQUEST_SET && op <= REQUEST_CAS;
 }
 
-static void append_error(const struct reply *reply)
+static void put_error(struct reply *reply)
 {
     const struct result *result = reply->result;
     switch (result->status) {
     case RESULT_REFUSED:
     case RESULT_DENIED:
-        buffer_append(reply->output, result->status == RESULT_REFUSED ? SPAN("SERVER_ERROR ") : SPAN("CLIENT_ERROR "));
-        append_line(reply->output, result->text);
+        put(reply, result->status == RESULT_REFUSED ? SPAN("SERVER_ERROR ") : SPAN("CLIENT_ERROR "));
+        put_line(reply, result->text);
         break;
     case RESULT_UNAUTHENTICATED:
-        append_line(reply->output, SPAN("CLIENT_ERROR unauthenticated"));
+        put_line(reply, SPAN("CLIENT_ERROR unauthenticated"));
         break;
     case RESULT_NON_NUMERIC:
-        append_line(reply->output, SPAN("CLIENT_ERROR cannot increment or decrement non-numeric value"));
+        put_line(reply, SPAN("CLIENT_ERROR cannot increment or decrement non-numeric value"));
         break;
     case RESULT_OUT_OF_MEMORY:
-        append_line(reply->output, is_store(reply->request->op) ? SPAN("SERVER_ERROR out of memory storing object")
+        put_line(reply, is_store(reply->request->op) ? SPAN("SERVER_ERROR out of memory storing object")
                                                                 : SPAN("SERVER_ERROR out of memory"));
         break;
     default:
         CHECK(result->status == RESULT_TOO_LARGE || reply->request->op == REQUEST_SET_TOO_LARGE);
-        append_line(reply->output, SPAN("SERVER_ERROR object too large for cache"));
+        put_line(reply, SPAN("SERVER_ERROR object too large for cache"));
         break;
     }
 }
@@ -282,55 +287,66 @@ static bool is_hidden(const struct request *request, enum result_status status)
     }
 }
 
-static void append_outcome(const struct reply *reply)
+static void put_outcome(struct reply *reply)
 {
     enum request_op op = reply->request->op;
     struct span code = op != REQUEST_SET_TOO_LARGE ? code_of(op, reply->result->status) : SPAN("");
     if (code.size == 0) {
-        append_error(reply);
+        put_error(reply);
         return;
     }
-    buffer_append(reply->output, code);
-    append_flags(reply);
-    buffer_append(reply->output, LINE_END);
+    put(reply, code);
+    put_flags(reply);
+    put(reply, LINE_END);
 }
 
-static void append_debug_outcome(const struct reply *reply)
+static void put_debug_outcome(struct reply *reply)
 {
     switch (reply->result->status) {
     case RESULT_OK:
     case RESULT_HIT:
-        append_debug(reply);
+        put_debug(reply);
         break;
     case RESULT_NOT_FOUND:
-        append_line(reply->output, SPAN("EN"));
+        put_line(reply, SPAN("EN"));
         break;
     default:
-        append_error(reply);
+        put_error(reply);
         break;
     }
+}
+
+/* Makes room for all of a reply, with so many bytes of a value. */
+static struct reply begin_reply(const struct request *request, const struct result *result, size_t value_size,
+                                struct buffer *output)
+{
+    size_t words_size = WORDS_SIZE + request->text.size + result->text.size;
+    buffer_reserve(output, words_size + request->key.size + ENCODED_KEY_SIZE + value_size);
+    return (struct reply){request, result, request->extras, output->data + output->end};
 }
 
 void meta_encode(const struct request *request, const struct result *result, struct span values, struct buffer *output)
 {
-    const struct reply reply = {request, result, request->extras, output};
     if (is_hidden(request, result->status)) {
         return;
     }
+    struct reply reply = begin_reply(request, result, result->value_size, output);
     if (request->op == REQUEST_DEBUG) {
-        append_debug_outcome(&reply);
+        put_debug_outcome(&reply);
     } else if (result->status == RESULT_HIT) {
-        append_hit(&reply, values);
+        put_hit(&reply, values);
     } else if (result->status == RESULT_NUMBER) {
-        append_count(&reply);
+        put_count(&reply);
     } else {
-        append_outcome(&reply);
+        put_outcome(&reply);
     }
+    output->end = (size_t)(reply.at - output->data);
 }
 
 size_t meta_encode_around(const struct request *request, const struct result *result, struct buffer *output)
 {
-    const struct reply reply = {request, result, request->extras, output};
-    append_found(&reply, true, span_of(NULL, result->value_size));
+    struct reply reply = begin_reply(request, result, 0, output);
+    put_found(&reply, true, span_of(NULL, result->value_size));
+    output->end = (size_t)(reply.at - output->data);
     return LINE_END.size;
 }

@@ -6,6 +6,8 @@
 
 #include "wire/message.h"
 
+/* All words of a line, the command among them. */
+#define META_WORDS_MAX 20
 #define META_BASE64 'b'
 #define META_OPAQUE 'O'
 /* The letter is counted. */
