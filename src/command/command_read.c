@@ -93,7 +93,8 @@ static void read_marked(struct command_context *context, const struct item *item
 {
     struct extras *extras = request->extras;
     bool touches = request_asks(request, ASK_TOUCH);
-    int64_t before = item_expiry(context);
+    bool shows_expiry = request_asks(request, ASK_TTL | ASK_RECACHE | ASK_TOUCH); /* it costs a call */
+    int64_t before = shows_expiry ? item_expiry(context) : EXPIRY_NEVER;
     int64_t after = touches ? expiry_from_exptime(request->exptime, context->now_ms) : before;
     uint32_t told = tell_marks(context, item, request, before, after);
     count_get(context, request, true);

@@ -132,7 +132,7 @@ static bool take_answer(struct executor *executor, struct batch *batch, const st
  * the key before, or leave it unnoticed. */
 static bool opens_once(const struct request *request)
 {
-    if (request->op == REQUEST_GET) return !(request->extras && (request->extras->asks & ~(uint32_t)ASK_META));
+    if (request->op == REQUEST_GET) return !(request->extras && (request->extras->asks & ~(uint32_t)(ASK_META | ASK_TTL)));
     return request->op >= REQUEST_SET && request->op <= REQUEST_TOUCH;
 }
 

@@ -9,7 +9,7 @@
 
 /* What else a read may ask and be answered here: all that does not look at its past, compare, or change anything. */
 #define ASKS_ANSWERED                                                                                                     \
-    ((uint32_t)(ASK_META | ASK_NO_VALUE | ASK_NO_BUMP | ASK_TTL_BEFORE_TOUCH | ASK_TTL_BEFORE_VIVIFY                      \
+    ((uint32_t)(ASK_META | ASK_TTL | ASK_NO_VALUE | ASK_NO_BUMP | ASK_TTL_BEFORE_TOUCH | ASK_TTL_BEFORE_VIVIFY                      \
                 | ASK_RECACHE_BEFORE_TOUCH | ASK_TOUCH_BEFORE_VIVIFY))
 
 static bool may_read_all(const struct session *session)

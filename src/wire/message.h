@@ -59,6 +59,7 @@ enum ask {
     ASK_NO_VALUE = 1 << 8,   /* the value itself is not wanted (its size always is told) */
     ASK_HISTORY = 1 << 9,    /* h, l: whether the item was read before, and when */
     ASK_META = 1 << 14,      /* every meta request: a read tells and takes the marks, and what is counted is as meta's */
+    ASK_TTL = 1 << 15,       /* t: how long the item has left to live; a read need not tell it else */
     /* The order of meta's flags, where it shows: an earlier one does not see what a later one changes. */
     ASK_TTL_BEFORE_TOUCH = 1 << 10,     /* t stands before T */
     ASK_TTL_BEFORE_VIVIFY = 1 << 11,    /* t stands before N */

@@ -295,6 +295,7 @@ enum decode_status meta_decode_get(const struct ascii_command *command, const st
     extras->recache_seconds = (int64_t)line.numbers[RECACHE];
     uint32_t asks = has(&line, 'R') ? ASK_RECACHE : 0;
     asks |= has(&line, 'u') ? ASK_NO_BUMP : 0;
+    asks |= has(&line, 't') ? ASK_TTL : 0;
     asks |= has(&line, 'h') || has(&line, 'l') ? ASK_HISTORY : 0;
     asks |= has(&line, 'C') ? ASK_COMPARE : 0;
     asks |= extras->asks & ~(has(&line, 'N') ? UINT32_C(0) : (uint32_t)ASK_TOKEN);

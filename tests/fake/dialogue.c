@@ -63,6 +63,7 @@ static void take_flag(struct dialogue *dialogue, const char *flag, const char *b
     case 'M': dialogue->request.op = mode_op(flag[1]); break;
     case 'v': extras->asks &= ~(uint32_t)ASK_NO_VALUE; break;
     case 'T': dialogue->request.exptime = number; break;
+    case 't': extras->asks |= dialogue->request.op == REQUEST_GET ? ASK_TTL : 0; break;
     }
     if (*flag == 'T' && strchr(before, 't')) extras->asks |= ASK_TTL_BEFORE_TOUCH;
     if (*flag == 'T' && strchr(before, 'R')) extras->asks |= ASK_RECACHE_BEFORE_TOUCH;

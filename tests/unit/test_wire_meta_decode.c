@@ -299,14 +299,14 @@ static void test_get(void **state)
     static const struct asked samples[] = {
         {.line = SPAN("mg a\r\n"), .op = REQUEST_GET, .asks = NO_VALUE},
         {.line = SPAN("mg  a   v  \r\n"), .op = REQUEST_GET},
-        {.line = SPAN("mg a v q k c f s t O1 P2 L3 x I M\n"), .op = REQUEST_GET, .quiet = true, .want_cas = true},
+        {.line = SPAN("mg a v q k c f s t O1 P2 L3 x I M\n"), .op = REQUEST_GET, .asks = ASK_TTL, .quiet = true, .want_cas = true},
         {.line = SPAN("mg a h\r\n"), .op = REQUEST_GET, .asks = NO_VALUE | ASK_HISTORY},
         {.line = SPAN("mg a v l u\r\n"), .op = REQUEST_GET, .asks = ASK_HISTORY | ASK_NO_BUMP},
         {.line = SPAN("mg a v C12\r\n"), .op = REQUEST_GET, .asks = ASK_COMPARE, .compare = 12},
         {.line = SPAN("mg a v E12\r\n"), .op = REQUEST_GET, .token = 12},
         {.line = SPAN("mg a v T-1\r\n"), .op = REQUEST_GAT, .asks = ASK_TOUCH, .exptime = -1},
-        {.line = SPAN("mg a v t T5\r\n"), .op = REQUEST_GAT, .asks = ASK_TOUCH | ASK_TTL_BEFORE_TOUCH, .exptime = 5},
-        {.line = SPAN("mg a v T5 t\r\n"), .op = REQUEST_GAT, .asks = ASK_TOUCH, .exptime = 5},
+        {.line = SPAN("mg a v t T5\r\n"), .op = REQUEST_GAT, .asks = ASK_TTL | ASK_TOUCH | ASK_TTL_BEFORE_TOUCH, .exptime = 5},
+        {.line = SPAN("mg a v T5 t\r\n"), .op = REQUEST_GAT, .asks = ASK_TTL | ASK_TOUCH, .exptime = 5},
         {.line = SPAN("mg a v R30\r\n"), .op = REQUEST_GAT, .asks = ASK_RECACHE, .recache = 30},
         {.line = SPAN("mg a v R30 T60\r\n"), .op = REQUEST_GAT, .asks = ASK_RECACHE | ASK_TOUCH | ASK_RECACHE_BEFORE_TOUCH,
          .recache = 30, .exptime = 60},
@@ -314,10 +314,10 @@ static void test_get(void **state)
          .exptime = 60},
         {.line = SPAN("mg a v N30 E7\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TOKEN, .vivify = 30, .token = 7},
         {.line = SPAN("mg a v N30 E0\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY, .vivify = 30},
-        {.line = SPAN("mg a v t N30\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TTL_BEFORE_VIVIFY, .vivify = 30},
+        {.line = SPAN("mg a v t N30\r\n"), .op = REQUEST_GAT, .asks = ASK_TTL | ASK_VIVIFY | ASK_TTL_BEFORE_VIVIFY, .vivify = 30},
         {.line = SPAN("mg a v N30 T60\r\n"), .op = REQUEST_GAT, .asks = ASK_VIVIFY | ASK_TOUCH, .vivify = 30, .exptime = 60},
         {.line = SPAN("mg a v T60 t N30\r\n"), .op = REQUEST_GAT,
-         .asks = ASK_VIVIFY | ASK_TOUCH | ASK_TTL_BEFORE_VIVIFY | ASK_TOUCH_BEFORE_VIVIFY, .vivify = 30, .exptime = 60},
+         .asks = ASK_TTL | ASK_VIVIFY | ASK_TOUCH | ASK_TTL_BEFORE_VIVIFY | ASK_TOUCH_BEFORE_VIVIFY, .vivify = 30, .exptime = 60},
     };
     ASSERT_ASKED(samples);
 }
