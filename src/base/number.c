@@ -72,23 +72,9 @@ static bool has_minus(struct span text)
     return false;
 }
 
-/* Plain digits, too few to overflow: nearly every number that comes. */
-static bool read_plain(struct span text, uint64_t *value)
-{
-    if (text.size == 0 || text.size > 18) return false;
-    uint64_t sum = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
-        if (digit > 9) return false;
-        sum = sum * 10 + digit;
-    }
-    *value = sum;
-    return true;
-}
-
 bool number_parse_u64(struct span text, uint64_t *value)
 {
-    if (read_plain(text, value)) return true;
+    if (number_read_plain(text, value)) return true;
     bool is_minus;
     uint64_t magnitude;
     if (!read_integer(text, &is_minus, &magnitude)) {
@@ -102,21 +88,11 @@ bool number_parse_u64(struct span text, uint64_t *value)
     return true;
 }
 
-bool number_parse_u32(struct span text, uint32_t *value)
-{
-    uint64_t number;
-    if (!number_parse_u64(text, &number)) {
-        return false;
-    }
-    *value = (uint32_t)number;
-    return true;
-}
-
 bool number_parse_i64(struct span text, int64_t *value)
 {
     bool is_minus;
     uint64_t magnitude;
-    if (read_plain(text, &magnitude)) {
+    if (number_read_plain(text, &magnitude)) {
         *value = (int64_t)magnitude;
         return true;
     }
@@ -124,16 +100,6 @@ bool number_parse_i64(struct span text, int64_t *value)
         return false;
     }
     *value = (int64_t)(is_minus ? 0 - magnitude : magnitude);
-    return true;
-}
-
-bool number_parse_i32(struct span text, int32_t *value)
-{
-    int64_t number;
-    if (!number_parse_i64(text, &number)) {
-        return false;
-    }
-    *value = (int32_t)(uint32_t)(uint64_t)number;
     return true;
 }
 

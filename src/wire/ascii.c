@@ -7,6 +7,7 @@
 
 
 #define LEADING_SPACES_MAX 100
+#define NAME_MIN_SIZE 2
 #define NAME_MAX_SIZE 14
 #define NAMES_OF_ONE_SIZE 7
 
@@ -44,23 +45,44 @@ static const struct ascii_command commands[NAME_MAX_SIZE + 1][NAMES_OF_ONE_SIZE]
     [14] = {COMMAND("cache_memlimit", ascii_decode_memlimit, 2, 3)},
 };
 
-/* Names are too short for memcmp to be worth its call. */
-static inline bool is_named(const struct ascii_command *command, struct span name)
+static inline uint64_t load_16(const char *bytes)
 {
-    size_t i = 0;
-    while (i < name.size && command->name.data[i] == name.data[i]) i++;
-    return i == name.size;
+    uint16_t number;
+    memcpy(&number, bytes, sizeof number);
+    return number;
+}
+
+static inline uint64_t load_32(const char *bytes)
+{
+    uint32_t number;
+    memcpy(&number, bytes, sizeof number);
+    return number;
+}
+
+/* The bytes of a name as a number; of a long one not all. Names of two bytes are the shortest. */
+static inline uint64_t digest(const char *name, size_t size)
+{
+    if (size >= 4) return load_32(name) << 32 | load_32(name + size - 4);
+    return load_16(name) << 16 | load_16(name + size - 2);
+}
+
+/* Both are of the same size. Names are too short for memcmp to be worth its call. */
+static inline bool is_named(const struct ascii_command *command, struct span name, uint64_t digest_of_name)
+{
+    if (digest(command->name.data, name.size) != digest_of_name) return false;
+    return name.size <= 8 || memcmp(command->name.data, name.data, name.size) == 0;
 }
 
 static const struct ascii_command *find_command(struct span name)
 {
-    if (name.size > NAME_MAX_SIZE) {
+    if (name.size < NAME_MIN_SIZE || name.size > NAME_MAX_SIZE) {
         return NULL;
     }
+    uint64_t digest_of_name = digest(name.data, name.size);
     const struct ascii_command *command = commands[name.size];
     const struct ascii_command *end = command + NAMES_OF_ONE_SIZE;
     for (; command < end && command->decode != NULL; command++) {
-        if (is_named(command, name)) {
+        if (is_named(command, name, digest_of_name)) {
             return command;
         }
     }
