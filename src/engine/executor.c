@@ -160,22 +160,47 @@ static bool may_look_at(const struct executor *executor, const struct request *r
     return opens_once(request) && (request->op == REQUEST_GET || gate_is_known_open(&executor->gate));
 }
 
-/* Opens the keys of the requests that come one behind the other, from the message at hand on. A single one gains nothing. */
+/* False: nothing behind this request is to be opened before it has been executed. */
+static bool look_at(struct executor *executor, const struct batch *batch, uint32_t index)
+{
+    const struct request *request = &batch->messages[index].request;
+    if (!may_look_at(executor, request)) return false;
+    if (is_answered(&batch->messages[index])) return true;
+    struct span name = command_full_key(executor->command, request->key);
+    if (executor->cluster->is_enabled && !cluster_is_plain(executor->cluster, hash_slot(name))) return false;
+    uint64_t known = batch->has_sightings ? batch->sightings[index].hash : 0;
+    uint64_t hash = known != 0 ? known : hash_key(name);
+    struct read_ahead *ahead = &executor->keyspace->ahead;
+    if (command_reserves(name) || !read_ahead_add(ahead, name, hash, use_of(request), request)) return false;
+    if (request->op != REQUEST_GET) version_prefetch(executor->command->versions, hash);
+    return true;
+}
+
+/* Looks at what is left of a batch; false when it has not come to its end. */
+static bool look_into(struct executor *executor, const struct batch *batch)
+{
+    uint32_t end = end_of_view(batch);
+    uint32_t i = batch->executed;
+    while (i < end && look_at(executor, batch, i)) i++;
+    return i == batch->count;
+}
+
+/* The batch that will be executed right behind this one, if its user may do everything with all keys. */
+static const struct batch *batch_behind(struct executor *executor, const struct batch *batch)
+{
+    const struct batch *next = batch_of(batch->mail.next);
+    if (!next || bridge_is_on(&executor->upstream->bridge)) return NULL;
+    return access_resolve(executor->access, next->identity)->grant.is_open ? next : NULL;
+}
+
+/* Opens the keys of the requests that come one behind the other, from the message at hand on, whosever they are. A single one
+ * gains nothing. */
 static void look_ahead(struct executor *executor, const struct batch *batch)
 {
     struct engine_keyspace *keyspace = executor->keyspace;
-    uint32_t end = end_of_view(batch);
-    if (end - batch->executed < 2 || !engine_keyspace_may_read_ahead(keyspace)) return;
-    for (uint32_t i = batch->executed; i < end && may_look_at(executor, &batch->messages[i].request); i++) {
-        const struct request *request = &batch->messages[i].request;
-        if (is_answered(&batch->messages[i])) continue;
-        struct span name = command_full_key(executor->command, request->key);
-        if (executor->cluster->is_enabled && !cluster_is_plain(executor->cluster, hash_slot(name))) break;
-        uint64_t known = batch->has_sightings ? batch->sightings[i].hash : 0;
-        uint64_t hash = known != 0 ? known : hash_key(name);
-        if (command_reserves(name) || !read_ahead_add(&keyspace->ahead, name, hash, use_of(request), request)) break;
-        if (request->op != REQUEST_GET) version_prefetch(executor->command->versions, hash);
-    }
+    bool is_last = batch->executed + 1 == batch->count && !batch_behind(executor, batch);
+    if (is_last || !engine_keyspace_may_read_ahead(keyspace)) return;
+    while (batch && look_into(executor, batch)) batch = batch_behind(executor, batch);
     engine_keyspace_open_ahead(keyspace, executor->command->db);
 }
 
@@ -199,8 +224,8 @@ static void execute_command(struct executor *executor, struct batch *batch, cons
 {
     struct read_ahead *ahead = &executor->keyspace->ahead;
     read_ahead_reach(ahead, &message->request);
-    bool may_look = identity->grant.is_open && batch->executed + 1 < batch->count;
-    if (may_look && read_ahead_is_empty(ahead) && may_look_at(executor, &message->request)) look_ahead(executor, batch);
+    bool may_look = identity->grant.is_open && read_ahead_is_empty(ahead);
+    if (may_look && may_look_at(executor, &message->request)) look_ahead(executor, batch);
     executor->command->sighting = batch_sighting(batch, batch->executed);
     executor->command->outlet = outlet_for(executor, batch, &message->request);
     command_execute(executor->command, &message->request, &message->result, &batch->values);
@@ -377,8 +402,13 @@ static bool is_held(struct executor *executor, struct batch *batch)
     return bridge_hold(bridge, batch, access_resolve(executor->access, batch->identity));
 }
 
-/* True when all that was ready is done or parked. */
-static bool execute_ready(struct executor *executor, struct budget *budget)
+/* What was opened ahead for the rest of a batch that has not come to its end. */
+static void close_rest(struct executor *executor, const struct batch *batch)
+{
+    if (batch->executed < batch->count) read_ahead_close(&executor->keyspace->ahead);
+}
+
+static bool execute_all_ready(struct executor *executor, struct budget *budget)
 {
     while (has_batches(executor)) {
         if (!executor->ready.first) promote_heavy(executor);
@@ -389,7 +419,7 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
             continue;
         }
         enum progress progress = execute_batch(executor, batch, budget);
-        read_ahead_close(&executor->keyspace->ahead); /* the batch may end before its reads */
+        close_rest(executor, batch);
         if (progress == PROGRESS_SPENT) return false;
         list_take(&executor->ready);
         if (progress == PROGRESS_PARKED)
@@ -403,6 +433,14 @@ static bool execute_ready(struct executor *executor, struct budget *budget)
         if (budget->now_us - executor->woken_us >= WAKE_INTERVAL_US) wake_workers(executor, budget->now_us);
     }
     return true;
+}
+
+/* True when all that was ready is done or parked. */
+static bool execute_ready(struct executor *executor, struct budget *budget)
+{
+    bool is_finished = execute_all_ready(executor, budget);
+    read_ahead_close(&executor->keyspace->ahead); /* the turn may end before what was looked ahead to */
+    return is_finished;
 }
 
 static void list_append_all(struct batch_list *list, struct batch_list *others)
