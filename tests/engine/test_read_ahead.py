@@ -1,6 +1,7 @@
 """Reads that come one behind the other open their keys ahead. Nobody may notice but by the clock: whatever the keys are, and
 whatever changes between the reads, each answer is the one that the same read would get alone."""
 import random
+import threading
 
 import pytest
 
@@ -235,4 +236,31 @@ def test_writes_in_a_pipeline_do_what_they_do_alone(client, redis, seed):
         together = client.talk(b"".join(request.replace(b"%s", b"p", 1) for request in requests))
         alone = b"".join(client.talk(request.replace(b"%s", b"s", 1)) for request in requests)
         assert together.replace(b"VALUE p", b"VALUE s") == alone
+        assert state_of(redis, "p", count) == state_of(redis, "s", count)
+
+
+# Long enough for every connection to have sent its requests when the loop goes on.
+BUSY_SCRIPT = "for i = 1, 4e6 do end return 1"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_requests_of_many_connections_in_one_turn_do_what_they_do_alone(connect, client, redis, seed):
+    """Each connection has keys of its own, and the keys of all are opened ahead together."""
+    chance, count = random.Random(seed), 40
+    connections = [connect() for _ in range(count)]
+    put_twins(redis, [chance.choice(["number", "short", "long", "empty", "hash", "absent"]) for _ in range(count)])
+    for _ in range(4):
+        asked, answers = [b""] * count, [b""] * count
+        for request in writes_of(chance, 80, count):
+            alone = request.replace(b"%s", b"s", 1)
+            number = int(alone.split()[1][1:])
+            asked[number] += request.replace(b"%s", b"p", 1)
+            answers[number] += client.talk(alone).replace(b"VALUE s", b"VALUE p")
+        busy = threading.Thread(target=redis.eval, args=(BUSY_SCRIPT, 0))
+        busy.start()
+        for connection, requests in zip(connections, asked):
+            connection.send(requests)
+        for connection, answer in zip(connections, answers):
+            assert connection.read_exactly(len(answer)) == answer
+        busy.join()
         assert state_of(redis, "p", count) == state_of(redis, "s", count)
