@@ -137,11 +137,7 @@ static void execute_on_item(struct command_context *context, const struct reques
         execute_debug(context, request, name, result);
     } else {
         struct item item;
-        bool is_replaced = request->op == REQUEST_SET && !request_asks(request, ASK_COMPARE);
-        if (is_replaced)
-            item_open_to_replace(context, name, &item);
-        else
-            item_open(context, name, &item);
+        item_open(context, name, &item);
         item_commands[request->op](context, &item, request, result);
     }
 }
