@@ -128,6 +128,13 @@ void command_context_deinit(struct command_context *context)
     buffer_deinit(&context->scratch);
 }
 
+/* A set that asks no question: whatever is there, it will be another item. */
+static bool replaces(const struct command_context *context, const struct request *request)
+{
+    if (request->op != REQUEST_SET || request_asks(request, ASK_COMPARE)) return false;
+    return !expiry_has_passed(expiry_from_exptime(request->exptime, context->now_ms), context->now_ms);
+}
+
 static void execute_on_item(struct command_context *context, const struct request *request, struct span name,
                             struct result *result, struct buffer *values)
 {
@@ -137,7 +144,10 @@ static void execute_on_item(struct command_context *context, const struct reques
         execute_debug(context, request, name, result);
     } else {
         struct item item;
-        item_open(context, name, &item);
+        if (replaces(context, request))
+            item_open_to_replace(context, name, &item);
+        else
+            item_open(context, name, &item);
         item_commands[request->op](context, &item, request, result);
     }
 }

@@ -20,6 +20,13 @@ void item_open_found(struct command_context *context, enum keyspace_mode mode, s
     if (report_is_wanted(context)) report_note_found(context, item->kind == KEYSPACE_STRING);
 }
 
+void item_open_to_replace(struct command_context *context, struct span name, struct item *item)
+{
+    *item = (struct item){.key = item_key_for(context, name)};
+    version_prefetch(context->versions, item->key.hash);
+    item_open_found(context, KEYSPACE_WRITE, item);
+}
+
 void item_open(struct command_context *context, struct span name, struct item *item)
 {
     item->key = item_key_for(context, name);

@@ -50,6 +50,8 @@ static inline struct item_key item_key_for(const struct command_context *context
 
 /* Opens an item for writing. */
 void item_open(struct command_context *context, struct span name, struct item *item);
+/* The same for one that is stored anew, whatever it is: its flags are not looked up, and lost ones are not noticed. */
+void item_open_to_replace(struct command_context *context, struct span name, struct item *item);
 /* The same in two steps: `key` is set, then the flags are looked up (kind is not known, is_lost a guess, the slot known if any
  * item has flags), then it is opened. */
 void item_look_up(struct command_context *context, struct item *item);

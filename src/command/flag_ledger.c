@@ -267,7 +267,11 @@ void flag_ledger_write(struct flag_ledger *ledger, int db, const struct item_key
     if (clears && flag_ledger_is_blank(ledger, db)) return; /* so there is nothing to settle */
     flag_ledger_settle(ledger);
     if (clears && flag_ledger_is_blank(ledger, db)) return;
-    ledger_write_record(ledger, (struct item_place){db, item_key_slot(key), key->hash}, flags.flags, flags.marks);
+    struct item_place place = {db, item_key_slot(key), key->hash};
+    ledger_write_record(ledger, place, flags.flags, flags.marks);
+    if (ledger->note_count == 0) return;
+    flag_ledger_settle(ledger); /* the ledger was found to be lost: what is written now is known all the same */
+    ledger_write_record(ledger, place, flags.flags, flags.marks);
 }
 
 /* The first record of a new ledger tells that the one before was lost. */
