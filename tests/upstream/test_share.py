@@ -42,7 +42,8 @@ def test_every_command_answers_as_a_memcached_does(bridge, start_memcached, shar
                 answers = [b" ".join(answer.split(b" ")[:3]) for answer in answers]
             assert answers[0] == answers[1], request[:100]
     assert (new.count("upstream_passed") > 0) == (share < 100)
-    assert (new.count("upstream_passed_hits") > 0) == (new.count("upstream_passed_misses") > 0) == (share < 100)
+    reads = new.count("upstream_passed_hits"), new.count("upstream_passed_misses")
+    assert all(reads) if share == 0 else share < 100 or not any(reads)
     if share == 0:
         assert new.resp().dbsize() == 0
 
