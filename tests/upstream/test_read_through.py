@@ -2,6 +2,7 @@
 import threading
 
 import pytest
+import redis
 
 from lib.waiting import wait_until
 
@@ -305,7 +306,12 @@ def test_wrong_options_are_refused(bridge, start_engine):
 
 def test_nodes_of_a_cluster_refuse(start_engine):
     node = start_engine(start=False, upstream="localhost:11211", config={"cluster-enabled": "yes"})
-    assert "diglot.upstream does not work on the nodes of a cluster" in node.expect_refusal()
+    sentence = "diglot.upstream does not work on the nodes of a cluster: migrate to one server, and make a cluster of it then"
+    assert sentence in node.expect_refusal()
+    node.options["upstream"] = ""
+    node.start()
+    with pytest.raises(redis.ResponseError, match=sentence):
+        node.resp().config_set("diglot.upstream", "localhost:11211")
 
 
 def test_many_clients_at_once(old_memcached, bridge):
