@@ -54,7 +54,7 @@ static void describe(struct migration *migration)
 /* While some keys live in the old fleet, the way back is the same but for what there is to wait for. */
 #define BACK_FROM_HERE "CONFIG SET diglot.upstream-share 0, wait for mirror waiting 0, then point the clients at the old servers"
 
-static void advise(struct migration *migration)
+static void advise(const struct facts *facts, struct migration *migration)
 {
     static const struct {
         const char *next, *way_back;
@@ -73,7 +73,8 @@ static void advise(struct migration *migration)
     const char *next = advice[migration->phase].next, *way_back = advice[migration->phase].way_back;
     if (is_all_there) {
         next = "point all clients that share keys here, then CONFIG SET diglot.upstream-share 10";
-        way_back = "point the clients at the old servers, which have everything";
+        way_back = facts_number(facts, "mirror_waiting", 0) > 0 ? "wait for mirror waiting 0, then point the clients at the old servers"
+                                                                : "point the clients at the old servers, which have everything";
     } else if (migration->phase == PHASE_SHARING && !migration->mirrors) {
         way_back = advice[PHASE_READING].way_back;
     }
@@ -173,7 +174,7 @@ void migration_judge(const struct facts *facts, const struct facts *before, stru
     migration->share = migration->has_upstream ? (unsigned)facts_number(facts, "diglot.upstream-share", 100) : 100;
     migration->phase = find_phase(facts, migration);
     describe(migration);
-    advise(migration);
+    advise(facts, migration);
     warn_of_servers(facts, migration);
     warn_of_upstream(facts, before, migration);
     warn_of_mirror(facts, before, migration);

@@ -85,7 +85,7 @@ static void test_warnings(void **state)
     facts_deinit(&facts);
 }
 
-static void assert_way_back(const char *mirror, const char *share, const char *words)
+static void assert_way_back(const char *mirror, const char *share, const char *waiting, const char *words)
 {
     struct facts facts;
     struct migration migration;
@@ -95,6 +95,7 @@ static void assert_way_back(const char *mirror, const char *share, const char *w
     add(&facts, "diglot.upstream-read", "yes");
     add(&facts, "diglot.upstream-mirror", mirror);
     add(&facts, "diglot.upstream-share", share);
+    add(&facts, "mirror_waiting", waiting);
     migration_judge(&facts, NULL, &migration);
     assert_non_null(strstr(migration.way_back, words));
     facts_deinit(&facts);
@@ -104,11 +105,12 @@ static void assert_way_back(const char *mirror, const char *share, const char *w
 static void test_the_way_back(void **state)
 {
     (void)state;
-    assert_way_back("yes", "0", "point the clients at the old servers, which have everything");
-    assert_way_back("yes", "50", "upstream-share 0, wait for mirror waiting 0, then point");
-    assert_way_back("yes", "100", "upstream-share 0, wait for mirror waiting 0, then point");
-    assert_way_back("no", "50", "none");
-    assert_way_back("no", "100", "none");
+    assert_way_back("yes", "0", "7", "wait for mirror waiting 0, then point");
+    assert_way_back("yes", "0", "0", "point the clients at the old servers, which have everything");
+    assert_way_back("yes", "50", "0", "upstream-share 0, wait for mirror waiting 0, then point");
+    assert_way_back("yes", "100", "0", "upstream-share 0, wait for mirror waiting 0, then point");
+    assert_way_back("no", "50", "0", "none");
+    assert_way_back("no", "100", "0", "none");
 }
 
 static void test_warnings_of_the_mirror(void **state)
