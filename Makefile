@@ -98,10 +98,10 @@ fuzz: test-deps ## fuzz every target for SECONDS each (60)
 soak: test-deps ## SECONDS (600) of mixed load under ASan while clients come, go and misbehave, then histories
 	@SOAK_SECONDS=$(or $(SECONDS),600) scripts/run-tests soak
 
-bench: ## compare with memcached and plain Redis (ROUNDS, SECONDS, ARGS)
+bench: ## compare with memcached, RESP and a bare server, 15 minutes (ARGS); with ROUNDS or SECONDS only README's table
 	@scripts/install-packages $(build_packages) $(run_packages) memcached python3
-	@$(MAKE) all $(out)/lg
-	@/usr/bin/python3 bench/compare/compare.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+	@$(MAKE) all $(out)/lg $(out)/bare
+	@/usr/bin/python3 bench/compare/compare.py $(if $(ROUNDS)$(SECONDS),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 bench-attacks: ## how long other clients wait while the door is attacked (SECONDS each, ARGS)
 	@scripts/install-packages $(build_packages) $(run_packages) python3 openssl util-linux

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -93,6 +94,7 @@ def main():
     options = arguments()
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("compare: this needs two cores, one for the servers and one for the load.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are stopped on the way out
     doors = every_door(options)
     doors = [door for number, door in enumerate(doors) if number == 0 or re.search(options.doors, door.label)]
     workloads = chosen_workloads(options)
