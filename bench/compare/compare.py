@@ -18,7 +18,7 @@ from pathlib import Path
 
 import chart
 import report
-from measure import Bench, expect, measure, medians
+from measure import Bench, expect, foreign_cores, measure, medians
 from memory import measure_memory
 from servers import ROOT, every_door, product
 from workloads import every_workload, quick_workloads, target_workloads
@@ -29,7 +29,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="only README's workloads and the servers that are installed")
     parser.add_argument("--targets", action="store_true", help="only what targets are set for")
     parser.add_argument("--rounds", type=int, help="(3; quick: 5)")
-    parser.add_argument("--seconds", type=float, help="length of one measurement (0.35; quick: 2)")
+    parser.add_argument("--seconds", type=float, help="length of one measurement (0.3; quick: 2)")
     parser.add_argument("--warmup", type=float, default=1, help="seconds before reads through a near cache, which fills in them; "
                         "all other measurements have a fifth of them")
     parser.add_argument("--only", default="", metavar="REGEX", help="workloads to run, by their names in the tables")
@@ -46,7 +46,7 @@ def arguments():
     parser.add_argument("--markdown", type=Path, metavar="PAGE", help="also fill in the tables of this page, and its chart")
     options = parser.parse_args()
     options.rounds = options.rounds or (5 if options.quick else 3)
-    options.seconds = options.seconds or (2 if options.quick else 0.35)
+    options.seconds = options.seconds or (2 if options.quick else 0.3)
     options.resp_beside = not options.quick and bool(re.search(options.only, "RESP beside"))
     options.memory = not options.quick and bool(re.search(options.only, "memory"))
     return options
@@ -62,11 +62,6 @@ def processor():
     return found.group(1) if found else os.uname().machine
 
 
-def foreign_cores(runs):
-    """What other processes used meanwhile."""
-    return max(statistics.median(run["foreign"] / max(run["wall"], 0.001) for run in runs), 0) if runs else 0
-
-
 def chosen_workloads(options):
     workloads = quick_workloads() if options.quick else target_workloads() if options.targets else every_workload()
     return [workload for workload in workloads if re.search(options.only, workload.name)]
@@ -79,14 +74,14 @@ def run(options, workloads, doors):
         for door in doors if workloads or options.resp_beside else ():
             if door.kind != "bare":
                 servers.enter_context(door.start(options, folder))
-        bench = Bench(options, folder, doors, [], {})
+        bench = Bench(options, folder, doors, [], {}, expect(doors, workloads, options)[0] // 5)
         measure(bench, workloads)
     return {"options": {name: str(value) for name, value in vars(options).items()},
             "doors": [{"id": door.identity, "kind": door.kind, "label": door.label, "engine": door.engine,
                        "version": " ".join(product(door.command)) if door.kind != "bare" else ""} for door in doors],
             "machine": f"{processor()}, Linux {os.uname().release}",
             "workloads": [{"name": workload.name, "section": workload.section} for workload in workloads],
-            "foreign_cores": foreign_cores(bench.runs),
+            "foreign_cores": max(statistics.median(map(foreign_cores, bench.runs)), 0) if bench.runs else 0,
             "table": medians(bench.runs), "memory": memory, "runs": bench.runs}
 
 

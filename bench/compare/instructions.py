@@ -63,7 +63,7 @@ def profile_workload(workload, options, folder):
     command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={profile}", *shlex.split(options.engine),
                "--port", resp, "--save", "", "--loadmodule", options.module, "--diglot.port", port, *shlex.split(options.module_options)]
     words = ["-P", workload.protocol, "-p", port, "-k", KEYS, "-v", workload.value, *workload.words]
-    with Server(command, resp, options, folder) as server:
+    with Server(command, resp, options.server_core, folder) as server:
         server.wait_for(port, 60)
         generator(options, ["-P", "text", "-p", port, "-o", "set", "-S", "-n", KEYS, "-k", KEYS, "-v", VALUE, "-c", 1, "-D", 100])
         generator(options, [*words, "-n", 3 * KEYS // workload.keys_per_request])

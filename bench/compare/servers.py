@@ -49,13 +49,13 @@ def memcached_door(identity, command):
 
 
 class Server:
-    """A process pinned to the cores of servers. It listens on `port`; it stops with the context."""
+    """A process pinned to some cores. It listens on `port`; it stops with the context."""
 
-    def __init__(self, command, port, options, folder, answer=None):
+    def __init__(self, command, port, cores, folder, answer=None):
         self.port = port
         self.log = Path(folder) / f"{port}.log"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(["taskset", "-c", options.server_core, *map(str, command)], stdout=log, stderr=log,
+            self.process = subprocess.Popen(["taskset", "-c", cores, *map(str, command)], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL if answer is None else subprocess.PIPE, cwd=folder)
         if answer is not None:
             self.process.stdin.write(answer)
@@ -100,6 +100,12 @@ class Door:
             return "resp" if workload.protocol == "text" else None
         return None if self.kind == "bare" and workload.is_mix else workload.protocol
 
+    def cores(self, options):
+        """Engines' io-threads spin, and two that spin on one core do nothing else: where servers have a single one, these have the
+        load's as well."""
+        is_single = options.server_core.isdecimal()
+        return f"{options.server_core},{options.load_core}" if self.kind == "resp" and self.io_threads and is_single else options.server_core
+
     @contextlib.contextmanager
     def awake(self):
         """A server that is not measured is stopped, or it would take time from the others: Valkey's io-threads spin for a while."""
@@ -127,7 +133,7 @@ class Door:
         elif self.kind == "resp" and self.io_threads:
             words += ["--io-threads", self.io_threads + 1]  # the engine counts its main thread, too
         with contextlib.ExitStack() as stack:
-            self.server = stack.enter_context(Server(words, own, options, folder))
+            self.server = stack.enter_context(Server(words, own, self.cores(options), folder))
             for port in {own, self.port}:
                 self.server.wait_for(port)
             stack.pop_all()
