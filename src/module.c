@@ -77,7 +77,9 @@ static void collect_completions(void *context)
 static void on_turn(void *owner)
 {
     struct diglot *diglot = owner;
-    if (diglot->thread_count == 0) worker_expire_connections(diglot->workers[0]);
+    if (diglot->thread_count > 0) return;
+    worker_begin_execution(diglot->workers[0]);
+    worker_expire_connections(diglot->workers[0]);
 }
 
 static bool uses_threads(const struct diglot *diglot)

@@ -244,11 +244,13 @@ static void count_read(struct connection *connection, size_t size, size_t room)
 
 static enum step read_input(struct connection *connection)
 {
-    input_give_back(&connection->input, connection->session.needed, &connection->set->pool);
+    if (buffer_size(&connection->input) > 0 || connection->expected == 0) {
+        input_give_back(&connection->input, connection->session.needed, &connection->set->pool);
+    }
     if (!connection->is_readable) {
         return STEP_WAIT;
     }
-    input_make_room(&connection->input, connection->session.needed, &connection->set->pool);
+    input_make_room(&connection->input, connection->session.needed, connection->expected, &connection->set->pool);
     size_t room = buffer_room(&connection->input);
     if (room > BYTES_PER_STEP) {
         room = BYTES_PER_STEP;
@@ -274,6 +276,16 @@ static enum step read_input(struct connection *connection)
     return STEP_CLOSE;
 }
 
+/* Who has sent a large request will send more: then they need not begin in a small input. */
+static void note_size(struct connection *connection)
+{
+    if (connection->session.needed > POOL_BUFFER_SIZE) {
+        connection->expected = connection->session.needed;
+    } else if (connection->input.begin > 0 && connection->input.begin < POOL_BUFFER_SIZE) {
+        connection->expected = 0;
+    }
+}
+
 static enum step decode_input(struct connection *connection)
 {
     if (connection->batch == NULL) {
@@ -281,7 +293,9 @@ static enum step decode_input(struct connection *connection)
     } else {
         batch_reset(connection->batch);
     }
-    switch (session_decode(&connection->session, &connection->input, connection->batch)) {
+    enum session_verdict verdict = session_decode(&connection->session, &connection->input, connection->batch);
+    note_size(connection);
+    switch (verdict) {
     case SESSION_HAS_BATCH:
         if (!connection->batch->is_local) {
             return submit_batch(connection);

@@ -62,6 +62,7 @@ struct connection {
     uint64_t wrote_us;  /* last time that pending output moved, or became pending */
     struct session session;
     struct buffer input;  /* without memory while idle */
+    size_t expected;      /* bytes of the last request that was too large for common input; 0 where another has come since */
     struct buffer output; /* without memory while there is none */
     struct batch *batch;  /* NULL while idle */
     struct outlet outlet; /* for values of the batch while it is executed */

@@ -38,10 +38,18 @@ static bool is_worth_moving(const struct buffer *input, size_t needed)
     return is_cheap && buffer_room(input) < input->capacity / 2;
 }
 
-void input_make_room(struct buffer *input, size_t needed, struct pool *pool)
+static void begin(struct buffer *input, size_t expected, struct pool *pool)
+{
+    bool is_large = expected > COMMON_MOST && pool_lend_large(pool, input, expected);
+    if (!is_large) {
+        pool_lend_buffer(pool, input);
+    }
+}
+
+void input_make_room(struct buffer *input, size_t needed, size_t expected, struct pool *pool)
 {
     if (input->data == NULL) {
-        pool_lend_buffer(pool, input);
+        begin(input, expected, pool);
     }
     if (is_worth_moving(input, needed)) {
         buffer_compact(input);

@@ -5,8 +5,9 @@
 
 #include "net/pool.h"
 
-/* Makes room for a read. `needed`: bytes that the input must have for its first request to be whole; 0: not known. */
-void input_make_room(struct buffer *input, size_t needed, struct pool *pool);
+/* Makes room for a read. `needed`: bytes that the input must have for its first request to be whole; 0: not known. `expected`:
+ * how large a request may come, for an input without memory, if there is room for that which has been used before. */
+void input_make_room(struct buffer *input, size_t needed, size_t expected, struct pool *pool);
 
 /* Before a read: exchanges large memory for small where so little is in it, and to come, that it is not needed. */
 void input_give_back(struct buffer *input, size_t needed, struct pool *pool);

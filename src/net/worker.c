@@ -310,6 +310,11 @@ void worker_poll(struct worker *worker, int timeout_ms)
     note_turn(&worker->set);
 }
 
+void worker_begin_execution(struct worker *worker)
+{
+    worker->set.turn_bytes = 0;
+}
+
 void worker_collect(struct worker *worker)
 {
     read_clocks(worker);

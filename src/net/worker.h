@@ -55,6 +55,9 @@ void worker_admit(struct worker *worker, struct connection *connection);
 /* One turn: waits up to `timeout_ms` (-1 forever, 0 not at all) for events and handles them. */
 void worker_poll(struct worker *worker, int timeout_ms);
 
+/* The engine's loop, which turns the worker, is about to execute: what is moved from here on counts as another turn's. */
+void worker_begin_execution(struct worker *worker);
+
 /* Takes the executed batches back: encodes, writes, goes on reading. worker_poll does it by itself where there is a bell. */
 void worker_collect(struct worker *worker);
 

@@ -41,7 +41,7 @@ static size_t receive(struct arrival *arrival, size_t size, size_t needed)
     struct buffer *input = &arrival->input;
     size_t most = 0;
     while (size > 0) {
-        input_make_room(input, needed, &arrival->pool);
+        input_make_room(input, needed, 0, &arrival->pool);
         size_t room = buffer_room(input);
         assert_true(room > 0);
         size_t share = input->capacity / (buffer_size(input) + POOL_BUFFER_SIZE);
@@ -81,9 +81,22 @@ static void test_what_has_served_before_serves_again(void **state)
     input_give_back(&arrival->input, 0, &arrival->pool);
     assert_int_equal(arrival->input.capacity, POOL_BUFFER_SIZE);
     receive(arrival, POOL_BUFFER_SIZE, MIB);
-    input_make_room(&arrival->input, MIB, &arrival->pool);
+    input_make_room(&arrival->input, MIB, 0, &arrival->pool);
     assert_ptr_equal(arrival->input.data, memory);
     assert_int_equal(buffer_size(&arrival->input), POOL_BUFFER_SIZE);
+}
+
+/* Who has sent a large one before, and has nothing under way. */
+static void test_what_is_expected_is_used_if_it_is_there(void **state)
+{
+    struct arrival *arrival = *state;
+    input_make_room(&arrival->input, 0, MIB, &arrival->pool);
+    assert_int_equal(arrival->input.capacity, POOL_BUFFER_SIZE);
+    receive(arrival, MIB, MIB);
+    const char *memory = arrival->input.data;
+    pool_reclaim_buffer(&arrival->pool, &arrival->input);
+    input_make_room(&arrival->input, 0, MIB, &arrival->pool);
+    assert_ptr_equal(arrival->input.data, memory);
 }
 
 /* The next request has begun behind the large one. */
@@ -136,6 +149,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_large_request_gets_the_room_that_it_needs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_room_grows_with_what_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_has_served_before_serves_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_expected_is_used_if_it_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_small_rest_needs_no_large_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_needed_is_not_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_memory_does_not_grow_for_the_next_one, set_up, tear_down),

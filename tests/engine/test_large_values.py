@@ -1,0 +1,132 @@
+"""Large values on their way in and out: whole, in their place, and never for so long that Redis clients wait for them."""
+import glob
+import random
+import threading
+
+import pytest
+
+from lib import binary
+from lib.tls import TlsEngine
+from lib.waiting import wait_until
+
+MIB = 1 << 20
+VALUE = random.Random(1).randbytes(1_000_000)
+# A turn moves 1 MiB and the last value of it, here and there: of what is executed, and of what is read and written.
+TURN_MOST = 4 * MIB
+# Around the size from which on values are sent from where they lie.
+SIZES = (0, 1, 16383, 16384, 16385, 65536, 300000, len(VALUE))
+IO_THREADS = pytest.mark.parametrize("io_threads", [0, 2])
+
+
+def fact(redis, name):
+    return int(redis.info("diglot_stats")[f"diglot_{name}"])
+
+
+def hit(key, value):
+    return b"VALUE %s 0 %d\r\n%s\r\n" % (key, len(value), value)
+
+
+def read_all(clients, answer):
+    threads = [threading.Thread(target=lambda client=client: client.read_exactly(len(answer))) for client in clients]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+@pytest.mark.parametrize("asked, answer", [(b"get large\r\n", hit(b"large", VALUE) + b"END\r\n"),
+                                             (b"set large 0 0 %d\r\n%s\r\n" % (len(VALUE), VALUE), b"STORED\r\n")], ids=["get", "set"])
+def test_a_turn_is_bounded_in_bytes(start, asked, answer):
+    """Sixteen clients ask for, or store, as much as they can, all at once. Between two turns Redis clients have theirs."""
+    server = start(io_threads=0)
+    redis, count = server.resp(), 6
+    clients = [server.connect() for _ in range(16)]
+    clients[0].set("large", VALUE)
+    clients[0].ask(b"stats reset")
+    sleeper = threading.Thread(target=lambda: server.resp().execute_command("DEBUG", "SLEEP", "0.3"))
+    sleeper.start()
+    senders = [client.send_in_background(asked * count) for client in clients]
+    readers = read_all(clients, answer * count)
+    for thread in [sleeper, *senders, *readers]:
+        thread.join()
+    assert len(VALUE) <= fact(redis, "largest_turn_bytes") <= TURN_MOST
+    assert fact(redis, "longest_turn_us") > 0
+    for client in clients:
+        client.close()
+
+
+@IO_THREADS
+def test_a_slow_reader_gets_the_value_that_was_there(start, io_threads):
+    """What its socket does not take is another one in the engine by the time that it reads."""
+    server = start(io_threads=io_threads, max_item_size=16 * MIB)
+    redis, value = server.resp(), random.Random(2).randbytes(8_000_000)
+    with server.connect() as other, server.connect(receive_buffer=4096) as slow:
+        other.set("large", value)
+        slow.send(b"get large\r\nget large\r\n")
+        wait_until(lambda: fact(redis, "get_hits") >= 1, "the first to be read")
+        hits = fact(redis, "get_hits")
+        redis.setrange("large", 0, bytes(len(value)))
+        assert slow.read_exactly(len(hit(b"large", value))) == hit(b"large", value)
+        assert slow.read_line() == b"END"
+        expected = value if hits == 2 else bytes(len(value))
+        assert slow.read_exactly(len(hit(b"large", value))) == hit(b"large", expected)
+
+
+def put_all_sizes(client):
+    """{key: value}"""
+    items = {b"k%d" % size: VALUE[:size] for size in SIZES}
+    for key, value in items.items():
+        client.set(key, value)
+    return items
+
+
+@IO_THREADS
+@pytest.mark.parametrize("is_tls", [False, True], ids=["clear", "tls"])
+def test_values_of_all_sizes_in_any_order(start, start_as, authority, io_threads, is_tls):
+    server = start_as(TlsEngine, authority, io_threads=io_threads) if is_tls else start(io_threads=io_threads)
+    dice = random.Random(io_threads)
+    with server.connect() as client:
+        items = put_all_sizes(client)
+        for _ in range(3):
+            keys = dice.choices(list(items), k=12)
+            line = b"get absent " + b" ".join(keys) + b"\r\n"
+            client.send(line + b"".join(b"mg %s v k\r\n" % key for key in keys) + b"nonsense\r\n" + line)
+            text = b"".join(hit(key, items[key]) for key in keys) + b"END\r\n"
+            meta = b"".join(b"VA %d k%s\r\n%s\r\n" % (len(items[key]), key, items[key]) for key in keys)
+            expected = text + meta + b"ERROR\r\n" + text
+            assert client.read_exactly(len(expected)) == expected
+
+
+@IO_THREADS
+def test_packets_of_all_sizes(start, io_threads):
+    server = start(io_threads=io_threads)
+    with server.connect() as client:
+        items = put_all_sizes(client)
+    with server.connect() as client:
+        keys = random.Random(3).choices(list(items), k=20)
+        packets = binary.talk(client, b"".join(binary.Frame(binary.GETK, key).render() for key in keys))
+        assert [(packet.key, packet.value) for packet in packets] == [(key, items[key]) for key in keys]
+
+
+def test_no_reply_leaves_ahead_of_the_append_only_file(start):
+    """A write, and behind it a large value, which could go to the socket from where it lies; but then the write's reply would,
+    too. Others keep the turn going."""
+    server = start(io_threads=0, config={"appendonly": "yes", "appendfsync": "no"})
+    others = [server.connect() for _ in range(30)]
+    with server.connect() as client:
+        client.set("large", VALUE)
+        for round in range(5):
+            sleeper = threading.Thread(target=lambda: server.resp().execute_command("DEBUG", "SLEEP", "0.1"))
+            sleeper.start()
+            mark = b"unmistakable %d" % round
+            client.send(b"set written 0 0 %d\r\n%s\r\nget large\r\n" % (len(mark), mark))
+            for other in others:
+                other.send(b"get absent\r\n" * 120)
+            assert client.read_line() == b"STORED"
+            written = b"".join(open(name, "rb").read() for name in glob.glob(f"{server.directory}/appendonlydir/*.incr.aof"))
+            assert mark in written
+            assert client.read_until(b"END\r\n") == hit(b"large", VALUE) + b"END\r\n"
+            for other in others:
+                other.read_exactly(5 * 120)
+            sleeper.join()
+    for other in others:
+        other.close()
