@@ -52,7 +52,7 @@ client_packages := netbase libcache-memcached-perl libmemcached-dev php-cli php-
 export PYTHONDONTWRITEBYTECODE := 1
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all tool help deps test-deps client-packages client-deps run unit-binaries fuzz-binaries fuzz soak bench bench-attacks lint clean test test-%
+.PHONY: all tool help deps test-deps client-packages client-deps run unit-binaries fuzz-binaries fuzz soak bench bench-cores bench-attacks lint clean test test-%
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -103,6 +103,11 @@ bench: ## compare with memcached, RESP and a bare server, 15 minutes (ARGS); wit
 	@$(MAKE) all $(out)/lg $(out)/bare
 	@/usr/bin/python3 bench/compare/compare.py $(if $(ROUNDS)$(SECONDS),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
+bench-cores: ## CPU of each thread on this machine, and what more cores would give (SECONDS each, ARGS)
+	@scripts/install-packages $(build_packages) $(run_packages) memcached python3 util-linux
+	@$(MAKE) all $(out)/lg $(out)/handover
+	@/usr/bin/python3 bench/cores/cores.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
 bench-attacks: ## how long other clients wait while the door is attacked (SECONDS each, ARGS)
 	@scripts/install-packages $(build_packages) $(run_packages) python3 openssl util-linux
 	@$(MAKE) all $(out)/lg $(out)/probe
@@ -147,6 +152,10 @@ $(out)/probe: bench/probe.c
 $(out)/lg $(out)/bare $(out)/probe: bench/lg/lg.h Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -O2 -flto -Wall -Wextra -Werror -o $@ $(filter %.c,$^) -lm
+
+$(out)/handover: bench/cores/handover.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -pthread -o $@ $<
 
 $(obj)/tests/%.o: flags += -Itests
 $(obj)/%.o: %.c Makefile | $(obj)/.compiler

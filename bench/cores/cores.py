@@ -29,6 +29,11 @@ CACHE = 32 << 20
 HOT_KEYS = 1000       # so few that the near cache answers all but the first of each second
 PARTIAL_KEYS = 50_000  # so many that it answers most
 
+CHEAPLY, CHEAP = "Diglot, cheap wake-ups", 0.1
+
+FOREIGN_MOST = 0.1  # cores that other programs may take without a measurement being repeated …
+TRIES_MOST = 4      # … so often at most
+
 # Kinds of requests: the load generator's words, and the depths that a line is drawn through.
 KINDS = {"get": ["-o", "get"], "set": ["-o", "set"]}
 DEPTHS = (1, 16, 64)
@@ -42,12 +47,27 @@ CHECKS = (("get", 4, 50), ("get", 32, 50), ("get", 1, 8), ("get", 16, 200), ("se
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", default=os.environ.get("ENGINE") or "redis-server")
-    parser.add_argument("--memcached", default="memcached")
+    parser.add_argument("--engine", action="append", help="command; may be given several times (ENGINE or redis-server, and a Valkey "
+                        "that scripts/engine.sh has fetched)")
+    parser.add_argument("--memcached", help="command (the newest that scripts/engine.sh has fetched, or memcached)")
     parser.add_argument("--seconds", type=float, default=0.6, help="length of one measurement")
+    parser.add_argument("--patience", type=float, default=60, help="seconds, for each engine, in which what others have disturbed is "
+                        "measured again")
+    parser.add_argument("--wait", type=float, default=30, help="seconds that other programs are waited for")
     parser.add_argument("--output", default=str(ROOT / "build/cores.json"))
     parser.add_argument("--simulate", metavar="FILE", help="measure nothing: take the costs from this file of an earlier run")
-    return parser.parse_args()
+    options = parser.parse_args()
+    valkey = fetched("valkey-9.1.2")
+    options.engine = options.engine or [os.environ.get("ENGINE") or "redis-server", *([valkey] if valkey else [])]
+    options.memcached = options.memcached or fetched("memcached-1.6.45") or "memcached"
+    return options
+
+
+def fetched(name):
+    """The program, if it was fetched before."""
+    done = subprocess.run(["bash", ROOT / "scripts/engine.sh", "cmd", name], capture_output=True, text=True)
+    words = done.stdout.split()
+    return words[0] if done.returncode == 0 and words and Path(words[0]).exists() else None
 
 
 # --- measuring ---
@@ -57,25 +77,30 @@ def words_of(kind, depth):
 
 
 class Bench:
-    def __init__(self, options, folder):
+    def __init__(self, options):
         self.options = options
-        self.folder = folder
-        self.rows = []
+        self.patience_ends = time.monotonic() + options.patience
 
     def take(self, server, label, kind, depth, core, **settings):
-        row = measure.measure(server, core, words_of(kind, depth), depth, t=self.options.seconds, **settings)
-        row = {"server": label, "kind": kind, **row}
-        self.rows.append(row)
+        row = self.measure_in_quiet(server, core, words_of(kind, depth), depth, t=self.options.seconds, **settings)
+        row = {"kind": kind, **row}
         print(f"  {label}: {kind}, {depth} at once, {row['connections']} connections, load on core {core}: main {row['main']:.2f}, "
               f"workers {row['workers']:.2f} µs a batch, {row['rate']:,.0f}/s", file=sys.stderr)
         return row
+
+    def measure_in_quiet(self, server, core, words, depth, **settings):
+        """Again, where other programs have taken a share of the cores, as long as there is patience for that."""
+        rows = []
+        while not rows or (rows[-1]["foreign"] > FOREIGN_MOST and len(rows) < TRIES_MOST and time.monotonic() < self.patience_ends):
+            rows.append(measure.measure(server, core, words, depth, **settings))
+        return min(rows, key=lambda row: row["foreign"])
 
     def on_both(self, server, label, kind, depth, **settings):
         """Each thread's CPU from the run in which the load generator shares the other one's core."""
         beside_worker = self.take(server, label, kind, depth, WORKER_CORE, **settings)
         beside_main = self.take(server, label, kind, depth, MAIN_CORE, **settings)
         chosen = dict(beside_worker)
-        for name in ("workers", "workers_system"):
+        for name in ("workers", "workers_system", "workers_sleeps", "workers_rings"):
             chosen[name] = beside_main[name]
         return chosen
 
@@ -87,17 +112,27 @@ class Bench:
         return rows
 
 
-def open_servers(options, folder):
+def reads_in_threads(engine):
+    """Valkey's io-threads take requests apart, Redis 7's do not."""
+    return "valkey" in subprocess.run([engine, "--version"], capture_output=True, text=True).stdout.lower()
+
+
+def servers_of(engine, folder):
     """label -> how to start it."""
-    engine, program = options.engine, options.memcached
-    return {
+    servers = {
         "Diglot": lambda: measure.diglot(engine, 1, 0, folder),
         "Diglot, near cache": lambda: measure.diglot(engine, 1, CACHE, folder),
         "Diglot, one core": lambda: measure.diglot(engine, 0, 0, folder),
-        "memcached, one core": lambda: measure.memcached(program, 1, folder),
-        "memcached, two threads": lambda: measure.memcached(program, 2, folder),
         "RESP, one core": lambda: measure.resp(engine, 1, folder),
     }
+    if reads_in_threads(engine):
+        servers["RESP, io-threads"] = lambda: measure.resp(engine, 2, folder)
+    return servers
+
+
+def peers(program, folder):
+    return {"memcached, one core": lambda: measure.memcached(program, 1, folder),
+            "memcached, two threads": lambda: measure.memcached(program, 2, folder)}
 
 
 def measure_near_cache(bench, server, label):
@@ -106,29 +141,23 @@ def measure_near_cache(bench, server, label):
     return rows
 
 
-def measure_all(options, folder):
-    bench = Bench(options, folder)
-    found = {}
-    for label, start in open_servers(options, folder).items():
+def measure_all(options, servers):
+    """label -> rows."""
+    bench, found = Bench(options), {}
+    for label, start in servers.items():
         server = start()
         try:
-            if label.endswith("one core") or label == "memcached, two threads":
+            if label.endswith("one core"):
                 server.pin_all(MAIN_CORE)
                 server.pin = lambda: None
-            if label == "memcached, two threads":
-                server.pin = lambda server=server: pin_apart(server)
+            elif label == "memcached, two threads":
+                server.pin_workers_apart()
+                server.pin = lambda: None
             measure.fill(server)
             found[label] = measure_server(bench, server, label)
         finally:
             server.stop()
-    return found, bench.rows
-
-
-def pin_apart(server):
-    """One of memcached's two workers on each core."""
-    workers = [thread for thread, name in sorted(server.threads().items()) if measure.worker_of("memcached", name)]
-    for place, thread in enumerate(workers):
-        os.sched_setaffinity(thread, {(MAIN_CORE, WORKER_CORE)[place % 2]})
+    return found
 
 
 def measure_server(bench, server, label):
@@ -138,6 +167,8 @@ def measure_server(bench, server, label):
         return {"checks": [bench.take(server, label, kind, depth, WORKER_CORE, c=connections)
                            for kind, depth, connections in CHECKS]}
     rows = bench.lines(server, label)
+    if label == "RESP, io-threads":
+        return rows
     if label == "Diglot":
         rows["lonely"] = [bench.take(server, label, kind, 1, WORKER_CORE, c=1) for kind in KINDS]
         rows["checks"] = [bench.take(server, label, kind, depth, core, c=connections)
@@ -170,45 +201,52 @@ def line(points):
     return fixed, slope
 
 
-def line_of(rows, thread):
-    return line([(row["depth"], row[thread]) for row in rows])
+def pure(row, thread, handover):
+    """A thread's µs for a batch, without what sleeping and waking took: the simulation adds that by itself."""
+    if thread == "client":
+        return row[thread]
+    idle = row[f"{thread}_sleeps"] * handover["sleep"] + row[f"{thread}_rings"] * (handover["ring"] + handover["wake"])
+    return max(0.05 * row[thread], row[thread] - idle)
+
+
+def line_of(rows, thread, handover):
+    return line([(row["depth"], pure(row, thread, handover)) for row in rows])
 
 
 def base_costs(found, handover):
     """What is the same for all kinds: the clients, and what sleeping and waking costs."""
-    client, client_message = line_of(found["Diglot"]["get"], "client")
+    client, client_message = line_of(found["Diglot"]["get"], "client", handover)
     return Costs(wait=handover["look"], wake=handover["ring"] + handover["wake"], sleep=handover["sleep"], latency=handover["latency"],
-                 client=client, client_message=client_message)
+                 switch=handover["switch"], client=client, client_message=client_message)
 
 
 def diglot_costs(found, handover):
     """kind -> Costs, of workers beside a main thread."""
     costs, rows = {}, found["Diglot"]
     for place, kind in enumerate(KINDS):
-        serve, serve_message = line_of(rows[kind], "workers")
-        batch, message = line_of(rows[kind][1:], "main")  # one at a time, a turn of the loop is in it
-        lonely = rows["lonely"][place]["main"]
-        loop = max(0.0, lonely - batch - message - handover["sleep"] - handover["ring"] - handover["wake"])
+        serve, serve_message = line_of(rows[kind], "workers", handover)
+        batch, message = line_of(rows[kind], "main", handover)
+        loop = max(0.0, pure(rows["lonely"][place], "main", handover) - batch - message)
         costs[kind] = replace(base_costs(found, handover), serve=serve, serve_message=serve_message, batch=batch, message=message, loop=loop)
-    costs["multiget"] = multiget_costs(costs["get"], rows["multiget"][0])
-    return with_near_cache(costs, found["Diglot, near cache"])
+    costs["multiget"] = multiget_costs(costs["get"], rows["multiget"][0], handover)
+    return with_near_cache(costs, found["Diglot, near cache"], handover)
 
 
-def multiget_costs(get, row):
-    """All of a batch is in its one line: what a message costs is what the batch does, by the number of its keys."""
-    depth = row["depth"]
-    return replace(get, serve_message=max(0.0, row["workers"] - get.serve) / depth, message=max(0.0, row["main"] - get.batch) / depth)
+def multiget_costs(get, row, handover):
+    """What is not each batch's share is its keys'."""
+    workers, main = (pure(row, thread, handover) for thread in ("workers", "main"))
+    return replace(get, serve_message=max(0.0, workers - get.serve) / row["depth"], message=max(0.0, main - get.batch) / row["depth"])
 
 
-def with_near_cache(costs, rows):
-    local, local_message = line_of(rows["hits"], "workers")
+def with_near_cache(costs, rows, handover):
+    local, local_message = line_of(rows["hits"], "workers", handover)
     partial, get = rows["partial"], costs["get"]
     depth, hits = partial["depth"], partial["hits"]
     is_local = hits ** depth
     travelling = max(0.01, 1 - is_local)
-    worker = (partial["workers"] - is_local * (local + local_message * depth)) / travelling
+    worker = (pure(partial, "workers", handover) - is_local * (local + local_message * depth)) / travelling
     look = max(0.0, (worker - get.serve - get.serve_message * depth) / depth)
-    main = partial["main"] / travelling
+    main = pure(partial, "main", handover) / travelling
     taken = depth * (hits - is_local) / travelling  # of a batch that travels
     answered = max(0.0, (main - get.batch - get.message * (depth - taken)) / max(0.01, taken))
     added = {"local": local, "local_message": local_message, "look": look, "answered": min(answered, get.message)}
@@ -219,16 +257,17 @@ def alone_costs(found, label, handover, thread):
     """kind -> Costs, of a server that does everything in one kind of thread."""
     costs = {}
     for kind in KINDS:
-        serve, serve_message = line_of(found[label][kind], thread)
-        client, client_message = line_of(found[label][kind], "client")
+        serve, serve_message = line_of(found[label][kind], thread, handover)
+        client, client_message = line_of(found[label][kind], "client", handover)
         costs[kind] = replace(base_costs(found, handover), serve=serve, serve_message=serve_message, client=client,
                               client_message=client_message)
     row = found[label]["multiget"][0]
-    costs["multiget"] = replace(costs["get"], serve=0.0, serve_message=row[thread] / row["depth"])
+    costs["multiget"] = replace(costs["get"], serve=0.0, serve_message=pure(row, thread, handover) / row["depth"])
     return costs
 
 
 def all_costs(found, handover):
+    """server -> kind -> Costs."""
     return {
         "Diglot": diglot_costs(found, handover),
         "Diglot, one core": alone_costs(found, "Diglot, one core", handover, "main"),
@@ -239,36 +278,48 @@ def all_costs(found, handover):
 
 # --- is the simulation right? ---
 
-def predict(label, costs, row):
-    """What it says of a run that no cost was taken from."""
+def model_of(label, costs, row):
+    """What is simulated beside a run."""
     load = Load(connections=row["connections"], depth=row["depth"])
-    core = row["load_core"]
     if label == "Diglot":
-        model = Model(costs["Diglot"][row["kind"]], load).with_workers(1, MAIN_CORE, [WORKER_CORE])
-    elif label == "memcached, two threads":
-        model = Model(costs["memcached"][row["kind"]], load).with_threads(2, [MAIN_CORE, WORKER_CORE])
-    else:
-        name = {"memcached, one core": "memcached", "RESP, one core": "RESP"}.get(label, label)
-        model = Model(costs[name][row["kind"]], load).with_threads(1, [MAIN_CORE])
-    return model.with_generator(core).run(6000).rate
+        return Model(costs["Diglot"][row["kind"]], load).with_workers(1, MAIN_CORE, [WORKER_CORE])
+    if label == "memcached, two threads":
+        return Model(costs["memcached"][row["kind"]], load).with_threads(2, [MAIN_CORE, WORKER_CORE])
+    name = {"memcached, one core": "memcached", "RESP, one core": "RESP"}.get(label, label)
+    return Model(costs[name][row["kind"]], load).with_threads(1, [MAIN_CORE])
+
+
+def predict(label, costs, row):
+    """What the simulation says of a run that no cost was taken from: its rate, and the server's CPU for each batch."""
+    outcome = model_of(label, costs, row).with_generator(row["load_core"]).run(6000)
+    server = sum(share for name, share in outcome.utilization.items() if name != "load")
+    return outcome.rate, server * 1e6 / outcome.rate * row["depth"]
 
 
 def check(found, costs):
     checks = []
     for label, rows in found.items():
         for row in rows.get("checks", []):
-            predicted = predict(label, costs, row)
-            checks.append({"server": label, **{name: row[name] for name in ("kind", "depth", "connections", "load_core", "rate")},
-                           "predicted": predicted, "error": predicted / row["rate"] - 1})
+            rate, cpu = predict(label, costs, row)
+            measured_cpu = row["main"] + row["workers"] if not label.startswith("memcached") else row["workers"]
+            checks.append({"server": label, **{name: row[name] for name in ("kind", "depth", "connections", "load_core", "rate", "foreign")},
+                           "predicted": rate, "error": rate / row["rate"] - 1, "cpu": measured_cpu, "predicted_cpu": cpu,
+                           "cpu_error": cpu / measured_cpu - 1})
     return checks
 
 
 # --- more cores ---
 
+def with_cheap_wakes(cost):
+    """A machine of its own wakes a thread in a microsecond or two, where this one may have to ask a hypervisor."""
+    return replace(cost, wake=cost.wake * CHEAP, sleep=cost.sleep * CHEAP, latency=cost.latency * CHEAP)
+
+
 def simulate(costs, name, kind, depth, cores, hits):
     load = Load(connections=CONNECTIONS_PER_CORE * cores, depth=depth, hits=hits, think=THINK_US)
-    if name == "Diglot" and cores > 1:
-        return Model(costs[name][kind], load).with_workers(cores - 1)
+    if name.startswith("Diglot") and cores > 1:  # one core for the main thread
+        cost = costs["Diglot"][kind]
+        return Model(with_cheap_wakes(cost) if name == CHEAPLY else cost, load).with_workers(cores - 1)
     if name == "Diglot":
         return Model(costs["Diglot, one core"][kind], load).with_threads(1)
     return Model(costs[name][kind], load).with_threads(1 if name == "RESP" else cores)
@@ -277,10 +328,10 @@ def simulate(costs, name, kind, depth, cores, hits):
 def simulate_all(costs):
     runs = []
     for workload, (kind, depth) in WORKLOADS.items():
-        for name in ("Diglot", "memcached", "RESP"):
+        for name in ("Diglot", CHEAPLY, "memcached", "RESP"):
             for hits in (0.0, *(HITS if name == "Diglot" and kind != "set" else ())):
                 for cores in CORES if name != "RESP" else CORES[:1]:
-                    if hits and cores == 1:
+                    if cores == 1 and (hits or name == CHEAPLY):
                         continue
                     outcome = simulate(costs, name, kind, depth, cores, hits).run(6000 if depth < 100 else 2000)
                     runs.append({"workload": workload, "server": name, "cores": cores, "hits": hits, **asdict(outcome),
@@ -288,21 +339,31 @@ def simulate_all(costs):
     return runs
 
 
-def stages(costs):
+def batch_cost(cost, depth):
+    return cost.serve + cost.serve_message * depth
+
+
+def stages(costs, found):
     """Which stage is full at what rate: the laws say it without a simulation."""
     rows = []
     for workload, (kind, depth) in WORKLOADS.items():
         cost = costs["Diglot"][kind]
-        worker = (cost.serve + cost.serve_message * depth) / depth
-        main = (cost.batch + cost.message * depth) / depth
-        rows.append({"workload": workload, "worker": worker, "main": main, "worker_rate": 1e6 / worker, "main_rate": 1e6 / main,
-                     "workers_to_fill_main": worker / main, "memcached": 1e6 / (cost_of(costs["memcached"][kind], depth)),
-                     "resp": 1e6 / cost_of(costs["RESP"][kind], depth)})
+        worker, main = batch_cost(cost, depth) / depth, (cost.batch + cost.message * depth) / depth
+        row = {"workload": workload, "worker": worker, "main": main, "workers_to_fill_main": worker / main}
+        for name in ("Diglot, one core", "memcached", "RESP"):
+            row[name] = batch_cost(costs[name][kind], depth) / depth
+        rows.append({**row, **resp_with_threads(found, kind, depth, row["RESP"])})
     return rows
 
 
-def cost_of(cost, depth):
-    return (cost.serve + cost.serve_message * depth) / depth
+def resp_with_threads(found, kind, depth, alone):
+    """Valkey's io-threads spin while there is work, so their CPU says nothing; and so does its main thread while it waits for them,
+    so what it takes is at most what is measured. The rest of what a batch takes is the io-threads'."""
+    rows = found.get("RESP, io-threads")
+    if not rows:
+        return {}
+    main = min(alone, next(row["main"] for row in rows[kind] if row["depth"] == depth) / depth)
+    return {"RESP main": main, "RESP thread": alone - main}
 
 
 # --- telling ---
@@ -322,10 +383,20 @@ def print_table(head, rows):
 
 
 def print_stages(result):
-    print("CPU of the stages, µs for each message, and the rate (million/s) at which one thread is full")
-    print_table(["workload", "worker", "main", "a worker's rate", "main's rate", "workers that fill main", "memcached's thread", "RESP's"],
-                [[row["workload"], f"{row['worker']:.3f}", f"{row['main']:.3f}", millions(row["worker_rate"]), millions(row["main_rate"]),
-                  f"{row['workers_to_fill_main']:.1f}", millions(row["memcached"]), millions(row["resp"])] for row in result["stages"]])
+    print("CPU of the stages, µs a message; with them, the rate (million/s) at which the main thread is full")
+    rows = [[row["workload"], f"{row['worker']:.3f}", f"{row['main']:.3f}", millions(1e6 / row["main"]), f"{row['workers_to_fill_main']:.1f}",
+             f"{row['Diglot, one core']:.3f}", f"{row['memcached']:.3f}", f"{row['RESP']:.3f}",
+             f"{row['RESP main']:.3f}" if "RESP main" in row else ""] for row in result["stages"]]
+    print_table(["workload", "worker", "main", "main is full at", "with workers", "one core, all", "memcached's thread", "RESP, all",
+                 "RESP's main, io-threads"], rows)
+
+
+def resp_rate(row, cores):
+    """Of an engine with io-threads, on so many cores."""
+    if cores == 1 or "RESP main" not in row:
+        return 1e6 / row["RESP"]
+    threads = (cores - 1) / row["RESP thread"] if row["RESP thread"] > 0 else float("inf")
+    return 1e6 * min(1 / row["RESP main"], threads)
 
 
 def print_simulated(result):
@@ -339,16 +410,23 @@ def print_simulated(result):
             is_full = run and run["busiest"] == "main" and run["utilization"]["main"] > 0.97
             cells.append(millions(run["rate"]) + ("*" if is_full else "") if run else "")
         rows.append([workload, server, f"{hits:.0%}" if server == "Diglot" else "", *cells])
+    for row in result["stages"]:
+        if "RESP main" in row:
+            rows.append([row["workload"], "RESP, io-threads", "", *[millions(resp_rate(row, cores)) for cores in CORES]])
+    rows.sort(key=lambda row: list(WORKLOADS).index(row[0]))
     print_table(["workload", "server", "near hits", *[f"{cores} cores" for cores in CORES]], rows)
 
 
 def print_checks(result):
-    print("Predicted and measured on this machine (thousand messages/s)")
-    print_table(["server", "workload", "connections", "load on core", "measured", "predicted", "error"],
+    print("Predicted and measured on this machine: thousand messages/s, and the server's CPU in µs a batch; others: cores that other "
+          "programs took")
+    print_table(["server", "workload", "connections", "load on core", "measured", "predicted", "error", "CPU", "predicted", "error", "others"],
                 [[row["server"], f"{row['kind']}, {row['depth']} at once", row["connections"], row["load_core"],
-                  f"{row['rate'] / 1000:,.0f}", f"{row['predicted'] / 1000:,.0f}", f"{row['error']:+.0%}"] for row in result["checks"]])
-    errors = sorted(abs(row["error"]) for row in result["checks"])
-    print(f"median error {errors[len(errors) // 2]:.0%}, largest {errors[-1]:.0%}")
+                  f"{row['rate'] / 1000:,.0f}", f"{row['predicted'] / 1000:,.0f}", f"{row['error']:+.0%}", f"{row['cpu']:.2f}",
+                  f"{row['predicted_cpu']:.2f}", f"{row['cpu_error']:+.0%}", f"{row['foreign']:.2f}"] for row in result["checks"]])
+    for name, words in (("error", "rate"), ("cpu_error", "CPU")):
+        errors = sorted(abs(row[name]) for row in result["checks"])
+        print(f"{words}: median error {errors[len(errors) // 2]:.0%}, largest {errors[-1]:.0%}")
 
 
 def tell(result):
@@ -358,13 +436,23 @@ def tell(result):
 
 
 def take_figures(options):
+    """Everything that has to be measured: handover, and engine -> label -> rows."""
     if options.simulate:
         earlier = json.loads(Path(options.simulate).read_text())
-        return {name: earlier[name] for name in ("engine", "handover", "measured", "runs")}
+        return earlier["handover"], {engine: result["measured"] for engine, result in earlier["engines"].items()}
+    measure.go_ahead_of_others()
+    if not measure.wait_for_quiet(options.wait):
+        print("cores: other programs use this machine: the figures are worth little", file=sys.stderr)
+    handover = measure_handover(0.5)
     with tempfile.TemporaryDirectory() as folder:
-        handover = measure_handover(0.5)
-        measured, runs = measure_all(options, folder)
-    return {"engine": options.engine, "handover": handover, "measured": measured, "runs": runs}
+        shared = measure_all(options, peers(options.memcached, folder))
+        return handover, {engine: {**measure_all(options, servers_of(engine, folder)), **shared} for engine in options.engine}
+
+
+def evaluate(found, handover):
+    costs = all_costs(found, handover)
+    return {"measured": found, "costs": {name: {kind: asdict(cost) for kind, cost in kinds.items()} for name, kinds in costs.items()},
+            "stages": stages(costs, found), "simulated": simulate_all(costs), "checks": check(found, costs)}
 
 
 def main():
@@ -372,14 +460,14 @@ def main():
     if os.cpu_count() < 2:
         sys.exit("cores: this machine has one core; two are needed to measure threads beside each other")
     begin = time.monotonic()
-    result = take_figures(options)
-    costs = all_costs(result["measured"], result["handover"])
-    result["costs"] = {name: {kind: asdict(cost) for kind, cost in kinds.items()} for name, kinds in costs.items()}
-    result["stages"] = stages(costs)
-    result["simulated"] = simulate_all(costs)
-    result["checks"] = check(result["measured"], costs)
-    Path(options.output).write_text(json.dumps(result, indent=1))
-    tell(result)
+    handover, measured = take_figures(options)
+    print(f"measured in {time.monotonic() - begin:.0f} s; µs: " + ", ".join(f"{name} {cost:.2f}" for name, cost in handover.items()), flush=True)
+    results = {"handover": handover, "memcached": options.memcached, "engines": {}}
+    for engine, found in measured.items():
+        result = results["engines"][engine] = evaluate(found, handover)
+        print(f"\n{Path(engine).name}\n")
+        tell(result)
+    Path(options.output).write_text(json.dumps(results, indent=1))
     print(f"{time.monotonic() - begin:.0f} s; {options.output}")
 
 

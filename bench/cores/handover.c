@@ -4,7 +4,8 @@
  *
  * ring: an eventfd is written to while nobody sleeps on it. wake: the same while a thread of the other core sleeps in epoll_wait,
  * beyond what ring costs. latency: from that write until the sleeper runs. sleep: CPU of the sleeper, for going to sleep and
- * coming back. look: epoll_wait that finds nothing to wait for. line: one cache line goes from one core to the other. */
+ * coming back. look: epoll_wait that finds nothing to wait for. line: one cache line goes from one core to the other. switch: one
+ * thread of a core wakes the other and sleeps, write and read included. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -201,6 +202,47 @@ static double measure_line(struct pair *pair)
     return median(costs, count);
 }
 
+/* --- two threads of one core --- */
+
+static void pass(int to, int from)
+{
+    uint64_t one = 1;
+    if (write(to, &one, sizeof one) != sizeof one || read(from, &one, sizeof one) != sizeof one)
+        exit(1);
+}
+
+enum { PASSES = 20000 };
+
+static void *run_neighbour(void *argument)
+{
+    const int *bells = argument;
+    uint64_t one;
+    if (read(bells[0], &one, sizeof one) != sizeof one)
+        exit(1);
+    for (int i = 0; i < PASSES; i++)
+        pass(bells[1], bells[0]);
+    return NULL;
+}
+
+static double measure_switch(void)
+{
+    static double costs[PASSES];
+    int bells[2] = {eventfd(0, 0), eventfd(0, 0)};
+    pthread_t neighbour;
+    if (bells[0] < 0 || bells[1] < 0 || pthread_create(&neighbour, NULL, run_neighbour, bells))
+        exit(1);
+    for (int i = 0; i < PASSES; i++) {
+        uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+        pass(bells[0], bells[1]);
+        costs[i] = (double)(clock_ns(CLOCK_MONOTONIC) - begin) / 2;
+    }
+    uint64_t one = 1;
+    if (write(bells[0], &one, sizeof one) != sizeof one)
+        exit(1);
+    pthread_join(neighbour, NULL);
+    return median(costs, PASSES);
+}
+
 int main(int count, char **words)
 {
     static struct pair pair;
@@ -216,8 +258,8 @@ int main(int count, char **words)
     double ring_ns = measure_ring(&pair), look_ns = measure_look(&pair), wake_ns, latency_ns;
     measure_wakes(&pair, &wake_ns, &latency_ns);
     double sleep_ns = pair.sleeper_cpu_ns / (double)(pair.sleeps ? pair.sleeps : 1);
-    double line_ns = measure_line(&pair);
-    printf("{\"ring\":%.0f,\"wake\":%.0f,\"latency\":%.0f,\"sleep\":%.0f,\"look\":%.0f,\"line\":%.0f}\n", ring_ns,
-           wake_ns > ring_ns ? wake_ns - ring_ns : 0, latency_ns, sleep_ns, look_ns, line_ns);
+    double line_ns = measure_line(&pair), switch_ns = measure_switch();
+    printf("{\"ring\":%.0f,\"wake\":%.0f,\"latency\":%.0f,\"sleep\":%.0f,\"look\":%.0f,\"line\":%.0f,\"switch\":%.0f}\n",
+           ring_ns, wake_ns > ring_ns ? wake_ns - ring_ns : 0, latency_ns, sleep_ns, look_ns, line_ns, switch_ns);
     return 0;
 }

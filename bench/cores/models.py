@@ -31,6 +31,7 @@ class Costs:
     wake: float = 0.0         # whoever wakes a thread that sleeps
     sleep: float = 0.0        # the thread itself: going to sleep, and waking up
     latency: float = 0.0      # from there until it runs
+    switch: float = 0.0       # from one thread of a core to another
     client: float = 0.0       # load generator, each batch
     client_message: float = 0.0
 
@@ -127,7 +128,7 @@ class Generator(Clients):
         while True:
             if not self.replies:
                 yield SLEEP
-                yield costs.sleep
+                yield costs.sleep if self.thread.came_from_idle else 0.0
             for _ in range(min(256, len(self.replies))):
                 yield work
                 self.send(self.replies.popleft())
@@ -164,7 +165,7 @@ class Alone(Station):
         while True:
             if not self.events:
                 yield SLEEP
-                yield costs.sleep
+                yield costs.sleep if self.thread.came_from_idle else 0.0
             yield costs.wait + costs.loop
             for _ in range(min(EVENTS_PER_TURN, len(self.events))):
                 batch = self.events.popleft()
@@ -186,7 +187,7 @@ class Worker(Station):
         while True:
             if not self.events and not self.completions:
                 yield SLEEP
-                yield costs.sleep
+                yield costs.sleep if self.thread.came_from_idle else 0.0
             yield costs.wait
             for _ in range(len(self.completions)):
                 batch = self.completions.popleft()
@@ -223,7 +224,7 @@ class Executor:
         while True:
             if not self.inbox:
                 yield SLEEP
-                yield costs.sleep
+                yield costs.sleep if self.thread.came_from_idle else 0.0
             yield costs.loop
             end, woken = simulation.now + TURN_US, simulation.now
             while self.inbox and simulation.now < end:
@@ -270,7 +271,7 @@ class Model:
         self.seed = seed
 
     def core(self, number):
-        return self.cores.setdefault(number, Core(self.simulation, self.costs.sleep))
+        return self.cores.setdefault(number, Core(self.simulation, self.costs.switch))
 
     def with_generator(self, core):
         self.clients = Generator(self.simulation, self.load, self.seed, self.core(core), self.costs)

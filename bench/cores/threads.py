@@ -88,14 +88,17 @@ class Thread:
         self.wakes = 0
         self.is_asleep = True
         self.was_rung = False  # while it was awake: its next sleep ends at once
+        self.came_from_idle = False
         self.slice_end = 0.0
 
     def wake(self, latency=0.0):
-        """True when it was asleep, so that whoever wakes it pays for that."""
+        """True when its core was asleep, too, so that whoever wakes it pays for that. On a core that is at work it just waits for
+        its turn."""
         if not self.is_asleep:
             self.was_rung = True
             return False
         self.is_asleep = False
         self.wakes += 1
-        self.simulation.after(latency, self.core.admit, self)
-        return True
+        self.came_from_idle = self.core.running is None
+        self.simulation.after(latency if self.came_from_idle else 0.0, self.core.admit, self)
+        return self.came_from_idle
