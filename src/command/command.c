@@ -146,6 +146,8 @@ static void execute_on_item(struct command_context *context, const struct reques
         struct item item;
         if (replaces(context, request))
             item_open_to_replace(context, name, &item);
+        else if (request->op == REQUEST_ADD)
+            item_open_missing(context, name, &item);
         else
             item_open(context, name, &item);
         item_commands[request->op](context, &item, request, result);

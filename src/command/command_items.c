@@ -35,6 +35,20 @@ void item_open(struct command_context *context, struct span name, struct item *i
     item_open_found(context, KEYSPACE_WRITE, item);
 }
 
+void item_open_missing(struct command_context *context, struct span name, struct item *item)
+{
+    item->key = item_key_for(context, name);
+    item->flags = (struct item_flags){0};
+    item->is_lost = false;
+    version_prefetch(context->versions, item->key.hash);
+    flag_ledger_settle(context->ledger);
+    item_open_found(context, KEYSPACE_WRITE, item);
+    if (item->kind != KEYSPACE_STRING) return;
+    item_close(context);
+    item_look_up(context, item);
+    item_open_found(context, KEYSPACE_WRITE, item);
+}
+
 void item_close(struct command_context *context)
 {
     context->keyspace->api->close(context->keyspace);

@@ -56,6 +56,8 @@ void item_open_to_replace(struct command_context *context, struct span name, str
  * item has flags), then it is opened. */
 void item_look_up(struct command_context *context, struct item *item);
 void item_open_found(struct command_context *context, enum keyspace_mode mode, struct item *item);
+/* Opens an item for a command that leaves alone what is there: what is missing has no flags that were to be looked up. */
+void item_open_missing(struct command_context *context, struct span name, struct item *item);
 void item_close(struct command_context *context);
 
 /* Closes it; returns the status that says why nothing was done. */

@@ -602,6 +602,18 @@ static void test_set_over_a_lost_item(void **state)
     expect_item(world, "k", "v", 0);
 }
 
+/* add looks for no flags of what is missing or no item, but what was noted is done as by any command. */
+static void test_add_settles_what_is_to_be_done(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(store(world, REQUEST_SET, "k", "v", 5, 0), RESULT_STORED);
+    fake_resp_del(&world->fake, 0, SPAN("k"));
+    fake_resp_lpush(&world->fake, 0, SPAN("l"));
+    assert_true(flag_ledger_has_notes(world->ledger));
+    assert_int_equal(store(world, REQUEST_ADD, "l", "v", 0, 0), RESULT_NOT_STORED);
+    assert_false(flag_ledger_has_notes(world->ledger));
+}
+
 /* ---- Keys ---- */
 
 static void test_prefix(void **state)
@@ -786,6 +798,7 @@ int main(void)
         TEST(test_values_are_appended),
         TEST(test_lost_item_counts_as_absent),
         TEST(test_set_over_a_lost_item),
+        TEST(test_add_settles_what_is_to_be_done),
         TEST(test_prefix),
         TEST(test_longest_key),
         TEST(test_database),
