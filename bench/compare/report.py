@@ -123,8 +123,9 @@ def memory_target_rows(result):
 
 
 def targets_table(result):
-    return Table("Targets", ["", "target", *(door["label"] for door in diglots(result))],
-                 [*target_rows(result), *memory_target_rows(result)])
+    """They are set against the newest memcached, which --quick does not measure."""
+    rows = [] if result["options"]["quick"] == "True" else [*target_rows(result), *memory_target_rows(result)]
+    return Table("Targets", ["", "target", *(door["label"] for door in diglots(result))], rows)
 
 
 # --- rendering ---
@@ -146,9 +147,10 @@ def tables(result):
 def heading(result):
     options = result["options"]
     versions = ", ".join(dict.fromkeys(door["version"] for door in result["doors"] if door["version"]))
-    return (f"{versions}; {result['machine']}. {options['rounds']} rounds of {float(options['seconds']):g} s, medians; {options['connections']} connections; servers on core "
-            f"{options['server_core']}, load on core {options['load_core']}; other processes used {result['foreign_cores']:.2f} cores"
-            + (" — too much for figures to be trusted" if result["foreign_cores"] > 0.1 else "") + ".")
+    distrust = " — too much for figures to be trusted" if result["foreign_cores"] > 0.1 else ""
+    return (f"{versions}; {result['machine']}. {options['rounds']} rounds of {float(options['seconds']):g} s, medians; "
+            f"{options['connections']} connections; servers on core {options['server_core']}, load on core {options['load_core']}; "
+            f"other processes used {result['foreign_cores']:.2f} cores{distrust}.")
 
 
 def wrapped(header):
@@ -158,7 +160,8 @@ def wrapped(header):
 
 def text_table(table):
     header = [list(cells) for cells in wrapped(table.header)]
-    widths = [max(len(row[column]) for row in [*header, *table.rows] if len(row) > 1) for column in range(len(table.header))]
+    rows = [row for row in [*header, *table.rows] if len(row) > 1]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
 
     def line(row):
         return "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
