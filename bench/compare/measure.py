@@ -111,7 +111,7 @@ def measure_workload(bench, workload, number):
     more = []
     if workload.half_load:
         most = bench.calm(lambda: bench.load(bench.doors[0], replace(workload, half_load=False), number))
-        more = ["-r", most["ops_s"] / 2]
+        more = ["-r", max(most["ops_s"] / 2, 1)]  # 0 would be a closed loop
     for door in bench.doors:
         if not door.protocol_for(workload):
             continue
