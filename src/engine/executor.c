@@ -2,15 +2,9 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "engine/budget.h"
 #include "engine/engine.h"
 
-/* The bounds of a turn: about as long as RESP clients wait for one another's pipelines. In bytes of values it is what a worker
- * moves in a turn: more would wait for it, and no longer be in the processor's cache when it is sent. */
-#define TURN_MICROSECONDS 2000
-#define TURN_BYTES ((uint64_t)1024 * 1024)
-#define MESSAGES_BETWEEN_LOOKS 32
-/* Moving so many bytes of a value takes about as long as a message without. */
-#define BYTES_LIKE_A_MESSAGE 4096
 /* Bytes of values that workers have not looked at yet. With more, nothing is executed: they would pile up in between. */
 #define LENT_MOST ((size_t)32 * 1024 * 1024)
 /* How long a worker that sleeps may wait to be woken while others' batches are executed. */
@@ -56,31 +50,6 @@ void executor_deinit(struct executor *executor)
     mailbox_deinit(&executor->inbox);
     gate_deinit(&executor->gate);
     executor->ready = executor->heavy = executor->parked = executor->logins = executor->unflushed = (struct batch_list){0};
-}
-
-/* How far a turn may still go. */
-struct budget {
-    uint64_t now_us; /* at the last look */
-    uint64_t deadline_us;
-    uint64_t until_look; /* in messages */
-    uint64_t bytes;      /* of values, so far */
-    bool is_spent;
-};
-
-/* For a message that has been executed. */
-static void budget_charge(struct budget *budget, const struct message *message)
-{
-    uint64_t bytes = (uint64_t)message->request.value.size + message->result.value_size;
-    uint64_t cost = 1 + bytes / BYTES_LIKE_A_MESSAGE;
-    budget->bytes += bytes;
-    if (budget->bytes >= TURN_BYTES) budget->is_spent = true;
-    if (cost < budget->until_look) {
-        budget->until_look -= cost;
-        return;
-    }
-    budget->until_look = MESSAGES_BETWEEN_LOOKS;
-    budget->now_us = clock_monotonic_us();
-    if (budget->now_us >= budget->deadline_us) budget->is_spent = true;
 }
 
 enum progress {
@@ -535,15 +504,8 @@ static bool execute_rounds(struct executor *executor, struct budget *budget)
         receive(executor);
         if (!is_finished) return false;
         if (!has_batches(executor)) return true;
-        if (budget->is_spent || clock_monotonic_us() >= budget->deadline_us) return false;
+        if (budget_is_over(budget)) return false;
     }
-}
-
-static void note_turn(const struct executor *executor, uint64_t began_us, const struct budget *budget)
-{
-    struct counters *counters = executor->command->counters;
-    counter_raise_peak(counters, PEAK_LONGEST_TURN_US, clock_monotonic_us() - began_us);
-    counter_raise_peak(counters, PEAK_LARGEST_TURN_BYTES, budget->bytes);
 }
 
 void executor_note_time(struct executor *executor, uint64_t now_us)
@@ -563,8 +525,8 @@ void executor_note_eviction(struct executor *executor)
 static bool take_turn(struct executor *executor, RedisModuleCtx *ctx)
 {
     if (!has_work(executor)) return true;
-    uint64_t began_us = clock_monotonic_us();
-    struct budget budget = {began_us, began_us + TURN_MICROSECONDS, MESSAGES_BETWEEN_LOOKS, 0, false};
+    struct budget budget;
+    budget_init(&budget);
     unpark(executor);
     unpark_logins(executor);
     promote_heavy(executor);
@@ -576,7 +538,7 @@ static bool take_turn(struct executor *executor, RedisModuleCtx *ctx)
     gate_end_turn(&executor->gate);
     engine_keyspace_leave(executor->keyspace);
     bool dumps_wait = executor->has_dumped && executor->parked.first;
-    note_turn(executor, began_us, &budget);
+    budget_tell(&budget, executor->command->counters);
     return is_finished && is_swept && !dumps_wait && !gate_is_reclaiming(&executor->gate) && !executor->unflushed.first;
 }
 
