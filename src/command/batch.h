@@ -63,6 +63,18 @@ struct batch {
     struct extras extras[BATCH_CAPACITY]; /* room for those of each message; its pages are untouched by classic requests */
 };
 
+/* The batch that travels by this mail; NULL stays NULL. */
+static inline struct batch *batch_of_mail(struct mail *mail)
+{
+    return (struct batch *)mail; /* its first member */
+}
+
+/* True when the message has its result from the near cache, if that still stands. */
+static inline bool message_is_answered(const struct message *message)
+{
+    return message->result.status == RESULT_HIT;
+}
+
 struct batch *batch_new(void);
 void batch_free(struct batch **batch);
 
