@@ -96,12 +96,14 @@ class Clients:
         batch.sent = self.simulation.now
         batch.hits = self.draw_hits()
         batch.home.events.append(batch)
-        batch.home.thread.wake(batch.home.latency)
+        return batch.home.thread.wake(batch.home.latency)
 
     def reply(self, batch):
+        """True when whoever replies has to wake the client, which is so on the same machine alone."""
         self.completed += 1
         self.waited += self.simulation.now - batch.sent
         self.simulation.after(self.think(), self.send, batch)
+        return False
 
 
 class Generator(Clients):
@@ -121,7 +123,7 @@ class Generator(Clients):
         self.completed += 1
         self.waited += self.simulation.now - batch.sent
         self.replies.append(batch)
-        self.thread.wake(self.costs.latency)
+        return self.thread.wake(self.costs.latency)
 
     def body(self):
         costs, work = self.costs, self.costs.client + self.costs.client_message * self.load.depth
@@ -131,7 +133,8 @@ class Generator(Clients):
                 yield costs.sleep if self.thread.came_from_idle else 0.0
             for _ in range(min(256, len(self.replies))):
                 yield work
-                self.send(self.replies.popleft())
+                if self.send(self.replies.popleft()):
+                    yield costs.wake
 
 
 class Station:
@@ -171,7 +174,8 @@ class Alone(Station):
                 batch = self.events.popleft()
                 is_local = batch.hits == self.depth
                 yield self.local_work if is_local else 2 * self.half_work + self.execution(batch)
-                clients.reply(batch)
+                if clients.reply(batch):
+                    yield costs.wake
 
 
 class Worker(Station):
@@ -192,12 +196,14 @@ class Worker(Station):
             for _ in range(len(self.completions)):
                 batch = self.completions.popleft()
                 yield self.half_work
-                clients.reply(batch)
+                if clients.reply(batch):
+                    yield costs.wake
             for _ in range(min(EVENTS_PER_TURN, len(self.events))):
                 batch = self.events.popleft()
                 if batch.hits == self.depth:
                     yield self.local_work
-                    clients.reply(batch)
+                    if clients.reply(batch):
+                        yield costs.wake
                     continue
                 yield self.half_work
                 if model.executor.submit(batch):
@@ -260,10 +266,10 @@ class Executor:
 class Model:
     """One server under load. `cores` are numbers: threads with the same number share one."""
 
-    def __init__(self, costs, load, seed=1):
+    def __init__(self, costs, load, seed=1, slice=1400.0):
         self.costs = costs
         self.load = load
-        self.simulation = Simulation()
+        self.simulation = Simulation(slice)
         self.cores = {}
         self.clients = Clients(self.simulation, load, seed)
         self.servers = []

@@ -7,12 +7,14 @@ is over. Work may be drawn from any distribution; the simulation itself draws no
 import heapq
 
 SLEEP = None
-SLICE = 1400.0  # µs that a thread keeps its core from others that wait: what Linux grants on few cores
 
 
 class Simulation:
-    def __init__(self):
+    """`slice`: µs that a thread may keep its core from others that wait for it."""
+
+    def __init__(self, slice=1400.0):
         self.now = 0.0
+        self.slice = slice
         self._events = []
         self._sequence = 0
 
@@ -48,7 +50,7 @@ class Core:
             self.running = None
             return
         thread = self.running = self.waiting.pop(0)
-        thread.slice_end = self.simulation.now + SLICE
+        thread.slice_end = self.simulation.now + self.simulation.slice
         cost = self.switch if self.last not in (None, thread) else 0.0
         self.last = thread
         if cost:
