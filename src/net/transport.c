@@ -118,7 +118,7 @@ ssize_t transport_send_parts(int descriptor, struct ssl_st *tls, const struct sp
     struct iovec places[PIECES_PARTS_MAX];
     CHECK(count > 0 && count <= PIECES_PARTS_MAX);
     for (size_t i = 0; i < count; i++) {
-        places[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
+        places[i] = (struct iovec){(void *)parts[i].data, parts[i].size};
     }
     const struct msghdr message = {.msg_iov = places, .msg_iovlen = count};
     return sendmsg(descriptor, &message, MSG_NOSIGNAL);
