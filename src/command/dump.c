@@ -8,7 +8,7 @@
 /* Keys asked for at once. */
 #define STEP_KEYS 64
 /* The bound of a part; the executor's turn is longer. */
-#define PART_MICROSECONDS 500
+#define PART_MICROSECONDS 100
 /* The bounds of a cachedump; memcached has the same one on bytes. */
 #define SOME_MICROSECONDS 2000
 #define SOME_BYTES ((size_t)2 * 1024 * 1024 - 4096)

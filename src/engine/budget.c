@@ -2,8 +2,9 @@
 
 #include "base/clock.h"
 
-#define TURN_MICROSECONDS 2000
-#define TURN_BYTES ((uint64_t)1024 * 1024)
+#define TURN_MICROSECONDS 500u
+#define LONG_TURN_MICROSECONDS 2000u
+#define TURN_BYTES ((uint64_t)512 * 1024)
 #define MESSAGES_BETWEEN_LOOKS 32
 /* Moving so many bytes of a value takes about as long as a message without. */
 #define BYTES_LIKE_A_MESSAGE 4096
@@ -13,6 +14,11 @@ void budget_init(struct budget *budget)
     uint64_t now_us = clock_monotonic_us();
     *budget = (struct budget){.began_us = now_us, .now_us = now_us, .deadline_us = now_us + TURN_MICROSECONDS,
                               .until_look = MESSAGES_BETWEEN_LOOKS};
+}
+
+void budget_lengthen(struct budget *budget)
+{
+    budget->deadline_us += LONG_TURN_MICROSECONDS - TURN_MICROSECONDS;
 }
 
 void budget_charge(struct budget *budget, const struct message *message)

@@ -18,6 +18,9 @@ struct budget {
 /* A turn begins. */
 void budget_init(struct budget *budget);
 
+/* A turn that costs something by itself, as with an append-only file or where keys are evicted, is better shared by more. */
+void budget_lengthen(struct budget *budget);
+
 /* For a message that has been executed. */
 void budget_charge(struct budget *budget, const struct message *message);
 

@@ -168,6 +168,12 @@ static bool is_served_here(struct executor *executor, struct batch *batch, struc
     return is_served;
 }
 
+/* What asks about the whole server takes as long as a hundred others: there is one of the kind in a turn. */
+static bool is_costly(const struct request *request)
+{
+    return request_dumps(request->op) || request->op == REQUEST_STATS;
+}
+
 static enum progress execute_message(struct executor *executor, struct batch *batch, struct identity *identity,
                                      struct message *message)
 {
@@ -179,14 +185,14 @@ static enum progress execute_message(struct executor *executor, struct batch *ba
     if (!identity->grant.is_open && !access_check(executor->access, identity, request, &message->result))
         return PROGRESS_DONE;
     if (executor->cluster->is_enabled && !is_served_here(executor, batch, message)) return PROGRESS_DONE;
-    if (request_dumps(request->op)) {
-        if (executor->has_dumped) return PROGRESS_PARKED;
-        executor->has_dumped = true;
+    if (is_costly(request)) {
+        if (executor->has_met_costly) return PROGRESS_PARKED;
+        executor->has_met_costly = true;
     }
     enum gate_verdict verdict = pass_gate(executor, request, &message->result);
     if (verdict == GATE_WAIT) return PROGRESS_PARKED;
     if (verdict == GATE_REFUSE) return PROGRESS_DONE;
-    if (request_dumps(request->op) || request->op == REQUEST_STATS)
+    if (is_costly(request))
         execute_for_reader(executor, batch, identity, message);
     else
         execute_command(executor, batch, identity, message);
@@ -384,7 +390,7 @@ static void retain_ledgers(struct executor *executor)
 static void prepare(struct executor *executor, RedisModuleCtx *ctx)
 {
     struct gate *gate = &executor->gate;
-    executor->has_dumped = false;
+    executor->has_met_costly = false;
     struct audience *audience = &executor->keyspace->audience;
     int flags = api.GetContextFlags(ctx);
     audience_begin_turn(audience, executor->calm, ctx, flags);
@@ -445,14 +451,15 @@ static bool take_turn(struct executor *executor, RedisModuleCtx *ctx)
     promote_heavy(executor);
     engine_keyspace_enter(executor->keyspace, ctx);
     prepare(executor, ctx);
+    if (gate_has_aof(&executor->gate) || gate_is_near_eviction(&executor->gate)) budget_lengthen(&budget);
     bool is_finished = execute_rounds(executor, &budget);
     bridge_end_turn(&executor->upstream->bridge);
     bool is_swept = !flag_ledger_sweep(executor->command->ledger);
     gate_end_turn(&executor->gate);
     engine_keyspace_leave(executor->keyspace);
-    bool dumps_wait = executor->has_dumped && executor->parked.first;
+    bool costly_wait = executor->has_met_costly && executor->parked.first;
     budget_tell(&budget, executor->command->counters);
-    return is_finished && is_swept && !dumps_wait && !gate_is_reclaiming(&executor->gate) && !executor->unflushed.first;
+    return is_finished && is_swept && !costly_wait && !gate_is_reclaiming(&executor->gate) && !executor->unflushed.first;
 }
 
 /* The bell rings on as long as there is something to do: ringing it and silencing it are system calls. */

@@ -49,7 +49,7 @@ struct executor {
     uint64_t retained_us; /* as they were then, monotonic */
     uint64_t evictions;   /* since then */
     uint64_t evictions_most; /* before it is time again */
-    bool has_dumped; /* one part of a dump in each turn: the others wait for the next one */
+    bool has_met_costly; /* one part of a dump, or one of the statistics, in each turn: the others wait for the next one */
     uint64_t flushed_version; /* the version clock when everything was flushed */
     struct mailbox *sleepers[EXECUTOR_WORKERS_MOST]; /* homes of workers that are to be woken, */
     size_t sleeper_count;

@@ -17,9 +17,13 @@
 #define STEPS_PER_TURN 16
 /* Bytes that all of them move in a turn before the rest waits for the next. Where the engine's loop turns the worker, Redis
  * clients have theirs in between. */
-#define BYTES_PER_TURN ((size_t)1024 * 1024)
-/* What one step moves at most. */
+#define BYTES_PER_TURN ((size_t)512 * 1024)
+/* What one step moves at most: a value of a mebibyte goes at once. */
 #define BYTES_PER_STEP ((size_t)1024 * 1024)
+/* One connection gives way to the others when it has moved so many in a turn, … */
+#define BYTES_PER_ADVANCE ((size_t)128 * 1024)
+/* … and with more than these they go before it in the next. */
+#define BYTES_OF_LIGHT ((size_t)16 * 1024)
 /* Answering a message here, without the executor, which bounds its turns itself, takes about as long as moving so many. */
 #define BYTES_LIKE_AN_ANSWER 128
 #define MICROSECONDS 1000000u
@@ -69,21 +73,17 @@ static size_t size_pending(const struct connection *connection)
 
 static void put_off(struct connection *connection)
 {
+    struct connection_set *set = connection->set;
     ring_remove(&connection->ready);
-    ring_append(&connection->set->ready, &connection->ready);
+    ring_append(connection->is_heavy ? &set->ready_heavy : &set->ready, &connection->ready);
 }
 
-/* Who has nothing to write is first in the next turn, before those that move much. */
 static void advance_in_turn(struct connection *connection)
 {
-    struct ring *ready = &connection->set->ready;
-    if (!connection_set_is_tired(connection->set)) {
-        connection_advance(connection);
-    } else if (size_pending(connection) == 0) {
-        ring_remove(&connection->ready);
-        ring_append(ready->next, &connection->ready);
-    } else {
+    if (connection_set_is_tired(connection->set)) {
         put_off(connection);
+    } else {
+        connection_advance(connection);
     }
 }
 
@@ -481,18 +481,22 @@ static void release_memory(struct connection *connection)
 }
 
 /* Whether one connection may take another step before the others have their turn. */
-static bool may_go_on(const struct connection_set *set, int steps)
+static bool may_go_on(const struct connection_set *set, int steps, size_t moved)
 {
-    return steps < STEPS_PER_TURN && !connection_set_is_tired(set);
+    bool is_first = steps == 0;
+    return is_first || (steps < STEPS_PER_TURN && moved < BYTES_PER_ADVANCE && !connection_set_is_tired(set));
 }
 
 void connection_advance(struct connection *connection)
 {
     ring_remove(&connection->ready);
-    enum step step = take_step(connection);
-    for (int steps = 1; step == STEP_NEXT && may_go_on(connection->set, steps); steps++) {
+    size_t begin = connection->set->turn_bytes, moved = 0;
+    enum step step = STEP_NEXT;
+    for (int steps = 0; step == STEP_NEXT && may_go_on(connection->set, steps, moved); steps++) {
         step = take_step(connection);
+        moved = connection->set->turn_bytes - begin;
     }
+    connection->is_heavy = moved > BYTES_OF_LIGHT;
     if (step == STEP_CLOSE) {
         connection_close(connection);
         return;

@@ -27,7 +27,9 @@ struct connection_set {
     bool is_with_executor; /* one thread turns the worker and executes: values can be taken from where they lie */
     struct pool pool;
     struct ring open;     /* all that are connected */
-    struct ring ready;    /* those of them that gave way to others and want to go on in the next turn */
+    struct ring ready;    /* those of them that gave way to others and want to go on in the next turn: first … */
+    struct ring ready_heavy; /* … or behind the others, because they moved much the last time */
+    struct ring marker;      /* where those end that were ready when the turn began; else in no ring */
     struct ring orphaned; /* closed, their batch is still away */
     struct ring dead;     /* closed, freed at the end of the turn: events in hand may still point to them */
     size_t stalled_count; /* how many wait for their client to read */
@@ -43,7 +45,7 @@ struct connection {
     struct mail mail; /* travels from the worker that accepted it to the one that serves it */
     struct connection_set *set;
     struct ring link;  /* in open, orphaned or dead */
-    struct ring ready; /* in the ready ring */
+    struct ring ready; /* in one of the ready rings */
     struct ring holders; /* in the ring of holders */
     size_t held;         /* bytes, as last accounted for */
     bool has_moved;      /* bytes have come or gone since then */
@@ -57,6 +59,7 @@ struct connection {
     bool is_away;       /* the batch is at the executor */
     bool is_closing;    /* closed once the output is written */
     bool is_stalled;    /* output is pending */
+    bool is_heavy;      /* it moved much the last time that it went on */
     const char *end;    /* why it is closed, in watchers' words; NULL: as usual */
     uint64_t active_us; /* last time that something was read or answered */
     uint64_t wrote_us;  /* last time that pending output moved, or became pending */

@@ -135,6 +135,8 @@ static void init_set(struct connection_set *set, struct worker_shared *shared, s
     pool_init(&set->pool);
     ring_init(&set->open);
     ring_init(&set->ready);
+    ring_init(&set->ready_heavy);
+    ring_init(&set->marker);
     ring_init(&set->holders);
     ring_init(&set->orphaned);
     ring_init(&set->dead);
@@ -246,17 +248,20 @@ bool worker_listen(struct worker *worker, int listener, const char *address, str
     return true;
 }
 
-/* Lets the connections that are ready now go on once, one at least, and all if they move little; what becomes ready meanwhile
- * waits for the next turn. */
-static void run_ready(struct connection_set *set)
+/* Lets the connections that are in the ring now go on once, one at least, and all if they move little; what becomes ready
+ * meanwhile waits for the next turn. */
+static void run_ready(struct connection_set *set, struct ring *ready)
 {
-    struct ring marker;
-    ring_init(&marker);
-    ring_append(&set->ready, &marker);
-    for (bool is_first = true; set->ready.next != &marker && (is_first || !connection_set_is_tired(set)); is_first = false) {
-        connection_advance(CONTAINER_OF(set->ready.next, struct connection, ready));
+    ring_append(ready, &set->marker);
+    for (bool is_first = true; ready->next != &set->marker && (is_first || !connection_set_is_tired(set)); is_first = false) {
+        connection_advance(CONTAINER_OF(ready->next, struct connection, ready));
     }
-    ring_remove(&marker);
+    ring_remove(&set->marker);
+}
+
+static bool has_ready(const struct connection_set *set)
+{
+    return !ring_is_empty(&set->ready) || !ring_is_empty(&set->ready_heavy);
 }
 
 /* Redis clients have waited for as long. */
@@ -274,7 +279,7 @@ static void end_turn(struct worker *worker)
         counter_raise_peak(worker->set.counters, PEAK_LARGEST_TURN_BYTES, worker->set.turn_bytes);
     }
     /* Somebody else waits on our descriptor: it must tell that the next turn has something to do. */
-    if (!worker->has_completions_bell && !ring_is_empty(&worker->set.ready)) {
+    if (!worker->has_completions_bell && has_ready(&worker->set)) {
         mailbox_ring(&worker->newcomers);
     }
 }
@@ -282,26 +287,27 @@ static void end_turn(struct worker *worker)
 /* True when it may sleep: whoever has something for it from here on wakes it. */
 static bool lie_down(struct worker *worker)
 {
-    return ring_is_empty(&worker->set.ready)
+    return !has_ready(&worker->set)
            && (!worker->has_completions_bell || mailbox_rest(&worker->set.completions));
 }
 
 void worker_poll(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    bool has_ready = !ring_is_empty(&worker->set.ready);
+    bool has_heavy = !ring_is_empty(&worker->set.ready_heavy);
     int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, lie_down(worker) ? timeout_ms : 0);
     read_clocks(worker);
     worker->set.turn_bytes = 0;
     if (worker->has_completions_bell) {
         take_completions(&worker->set);
     }
+    run_ready(&worker->set, &worker->set.ready);
     for (int i = 0; i < count; i++) {
         struct event_source *source = events[i].data.ptr;
         source->handle(source, events[i].events);
     }
-    if (has_ready) {
-        run_ready(&worker->set);
+    if (has_heavy) {
+        run_ready(&worker->set, &worker->set.ready_heavy);
     }
     if (worker->has_completions_bell) {
         worker_expire_connections(worker);

@@ -223,6 +223,51 @@ static void test_chatterer_leaves_room_for_others(void **state)
     buffer_deinit(&reply);
 }
 
+#define FLOODERS 12
+/* What a turn moves, and what the last connection of it may move above that, before and behind the others. */
+#define TURN_BYTES_MOST ((512 + 2 * 128 + 2 * 16) * 1024)
+
+static void flood(const int flooders[FLOODERS])
+{
+    static const char bytes[65536];
+    for (int i = 0; i < FLOODERS; i++) {
+        while (send(flooders[i], bytes, sizeof(bytes), MSG_NOSIGNAL) > 0) {
+        }
+    }
+}
+
+/* Those who only send have nothing to write either. */
+static void test_small_request_goes_before_floods(void **state)
+{
+    struct door *door = *state;
+    int flooders[FLOODERS];
+    for (int i = 0; i < FLOODERS; i++) {
+        flooders[i] = door_connect(door, 0);
+        (void)send(flooders[i], "set k 0 0 2147483645\r\n", 22, MSG_NOSIGNAL);
+    }
+    int other = door_connect(door, 0);
+    for (int i = 0; i < 40; i++) {
+        flood(flooders);
+        door_turn(door);
+    }
+    for (int i = 0; i < 100; i++) {
+        char reply[16];
+        assert_int_equal(send(other, "get k\r\n", 7, MSG_NOSIGNAL), 7);
+        int turns = 0;
+        for (; recv(other, reply, sizeof(reply), 0) != 5; turns++) {
+            uint64_t before = door_count(door, COUNTER_BYTES_READ);
+            assert_in_range(turns, 0, 2);
+            door_turn(door);
+            assert_in_range(door_count(door, COUNTER_BYTES_READ) - before, 0, TURN_BYTES_MOST);
+            flood(flooders);
+        }
+    }
+    for (int i = 0; i < FLOODERS; i++) {
+        close(flooders[i]);
+    }
+    close(other);
+}
+
 static void test_chatterer_gets_every_reply(void **state)
 {
     struct door *door = *state;
@@ -449,6 +494,7 @@ int main(void)
         DOOR_TEST(test_batch_outlives_its_connection, none),
         DOOR_TEST(test_batch_outlives_its_connection, one),
         DOOR_TEST(test_chatterer_leaves_room_for_others, none),
+        DOOR_TEST(test_small_request_goes_before_floods, none),
         DOOR_TEST(test_chatterer_gets_every_reply, none),
         DOOR_TEST(test_chatterer_gets_every_reply, one),
         DOOR_TEST(test_closes_though_a_child_holds_the_socket, none),
