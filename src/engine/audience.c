@@ -9,7 +9,7 @@ static bool is_plain(int context_flags)
     return !(context_flags & (API_CONTEXT_AOF | API_CONTEXT_CLUSTER));
 }
 
-void audience_begin_turn(struct audience *audience, const struct calm *calm, RedisModuleCtx *ctx, int context_flags)
+void audience_begin_turn(struct audience *audience, struct calm *calm, RedisModuleCtx *ctx, int context_flags)
 {
     audience->ctx = ctx;
     audience->calm = calm;
@@ -52,5 +52,7 @@ static enum audience_state ask(RedisModuleCtx *ctx)
 void audience_ask(struct audience *audience)
 {
     audience->since = calm_mark_now(audience->calm);
+    audience->calm->is_asking = true;
     audience->state = audience->answer = ask(audience->ctx);
+    audience->calm->is_asking = false;
 }

@@ -22,7 +22,7 @@ enum audience_state {
 /* All zero: there is an audience. */
 struct audience {
     RedisModuleCtx *ctx;
-    const struct calm *calm;
+    struct calm *calm;
     enum audience_state state;  /* now */
     enum audience_state answer; /* what was found out … */
     struct calm_mark since;     /* … at this moment; unknown: since when the writes are counted */
@@ -30,7 +30,7 @@ struct audience {
 };
 
 /* A turn of the executor begins; `ctx` is its before-sleep event's, and `context_flags` are those of it. */
-void audience_begin_turn(struct audience *audience, const struct calm *calm, RedisModuleCtx *ctx, int context_flags);
+void audience_begin_turn(struct audience *audience, struct calm *calm, RedisModuleCtx *ctx, int context_flags);
 
 /* The turn is over. */
 void audience_end_turn(struct audience *audience);

@@ -2,12 +2,13 @@
  *
  * Between two turns, replicas come, options change and so on by commands, each of which passes the command filter when it
  * arrives, or by server events; what fails in the background is noticed by the engine's cron. So an answer holds as long as none
- * of these has come. A pause spoils that: a command may have arrived long before it is run. So does EXEC, which may bring one
- * about; what is known around them holds for no turn but its own. Main thread only. */
+ * of these has come. A pause spoils that: a command that arrives in one is run behind it, and not every engine has it pass the
+ * filter a second time. So what is known around a pause holds for no turn but its own; one that is over before the loop
+ * comes to sleep is seen by the commands that it keeps waiting. Other modules can keep commands waiting as well, by yielding in
+ * one that takes long, and nothing tells of that: with them, every command counts as one in a pause. Main thread only. */
 #ifndef DIGLOT_ENGINE_CALM_H
 #define DIGLOT_ENGINE_CALM_H
 
-#include "base/span.h"
 #include "engine/api.h"
 
 /* So many turns of the cron, a second or less, are those around. */
@@ -17,6 +18,7 @@ struct calm {
     uint64_t changes;     /* commands and events so far */
     uint64_t crons;       /* turns of the cron so far */
     uint64_t uneasy_until; /* until so many turns of the cron no answer is kept */
+    bool is_asking;        /* a command that the filter sees now is one of our own questions, which change nothing */
 };
 
 /* When an answer was given. All zero: none was. */
@@ -27,8 +29,9 @@ struct calm_mark {
 
 void calm_init(struct calm *calm);
 
-/* The command filter; outside of our own turns. */
-void calm_note_command(struct calm *calm, struct span name);
+/* The command filter; not for what we make the engine do in our own turns, where nobody else hears of it. `is_alone`: there
+ * are no other modules. */
+void calm_note_command(struct calm *calm, bool is_alone);
 
 /* A server event that may change what the engine answers. */
 void calm_note_event(struct calm *calm);

@@ -304,6 +304,7 @@ static void on_config(RedisModuleCtx *ctx, struct api_event event, uint64_t sube
         is_tls |= is_tls_option(info->names[i]);
         is_upstream |= strncmp(info->names[i], "diglot.upstream", 15) == 0;
     }
+    if (engine) calm_note_event(&engine->calm); /* whoever has set it */
     if (engine) engine->keyspace.frequency.is_known = false;
     if (engine && is_upstream) {
         bridge_note_options(&engine->upstream.bridge);

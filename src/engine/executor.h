@@ -34,7 +34,7 @@ struct executor {
     struct cluster *cluster;
     struct access *access;
     struct login *login;
-    const struct calm *calm;
+    struct calm *calm;
     struct engine_upstream *upstream;
     struct gate gate;
     struct batch_list ready;

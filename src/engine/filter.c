@@ -21,7 +21,9 @@ static void on_command(RedisModuleCommandFilterCtx *filter)
     if (!engine || count < 1 || engine->cluster.is_asking) return;
     struct span name = words_argument(filter, 0);
     if (engine->cluster.is_enabled) cluster_traffic_note_command(engine, filter, name, count);
-    if (!engine->keyspace.ctx) calm_note_command(&engine->calm, name); /* else it is a question of our own */
+    /* In a turn of ours there are our own commands, and those of modules that what we do gives occasion to. */
+    bool is_alone = engine->keyspace.has_met_modules && engine->keyspace.is_alone;
+    if (!engine->keyspace.ctx || !is_alone) calm_note_command(&engine->calm, is_alone);
     if (bridge_is_on(&engine->upstream.bridge) && may_expire_key(name)) engine->may_expire = true;
     access_note_command(&engine->access, filter, name, count);
     pauses_note_command(&engine->executor.gate.pauses, filter, name, count);

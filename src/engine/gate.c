@@ -39,7 +39,7 @@ static bool still_takes_writes(const struct gate *gate)
            calm_holds_until_cron(gate->calm, gate->writes_since) && !api.AvoidReplicaTraffic();
 }
 
-void gate_begin_turn(struct gate *gate, const struct calm *calm, RedisModuleCtx *ctx, int context_flags, bool is_alone)
+void gate_begin_turn(struct gate *gate, struct calm *calm, RedisModuleCtx *ctx, int context_flags, bool is_alone)
 {
     gate->ctx = ctx;
     gate->calm = calm;
@@ -94,17 +94,24 @@ static void check_reads(struct gate *gate)
         take_answer(&gate->reads, api.Call(gate->ctx, "STRLEN", "SEb", key.data, key.size));
 }
 
+static void probe_writes(struct gate *gate, struct span key)
+{
+    gate->writes_since = calm_mark_now(gate->calm);
+    gate->calm->is_asking = true;
+    take_answer(&gate->writes, api.Call(gate->ctx, "SETRANGE", "SEbcc", key.data, key.size, "0", ""));
+    gate->calm->is_asking = false;
+}
+
 static void check_writes(struct gate *gate)
 {
     struct gate_answer *writes = &gate->writes;
-    gate->writes_since = calm_mark_now(gate->calm);
     struct span key = probe_key(gate);
     if (!gate_is_primary(gate))
         *writes = (struct gate_answer){.verdict = GATE_REFUSE, .status = RESULT_REFUSED, .reason = refusals[0].reason};
     else if (api.AvoidReplicaTraffic())
         writes->verdict = GATE_WAIT;
     else
-        take_answer(writes, api.Call(gate->ctx, "SETRANGE", "SEbcc", key.data, key.size, "0", ""));
+        probe_writes(gate, key);
 }
 
 /* Above maxmemory: evict and go on where the policy allows and it helps, else refuse as the engine does. */

@@ -29,7 +29,7 @@ struct gate {
     struct reclaimer reclaimer;
     struct pauses pauses;
     RedisModuleCtx *ctx;
-    const struct calm *calm;
+    struct calm *calm;
     int flags; /* of the context, this turn */
     RedisModuleString *local_key; /* in a cluster: a key of a slot that is ours, for the probes; else NULL */
     struct gate_answer reads;  /* whether the server answers reads */
@@ -44,7 +44,7 @@ void gate_deinit(struct gate *gate);
 
 /* A turn begins: what was known is asked anew when it is needed. `context_flags`: of ctx; `is_alone`: there is neither a
  * replica nor an append-only file. */
-void gate_begin_turn(struct gate *gate, const struct calm *calm, RedisModuleCtx *ctx, int context_flags, bool is_alone);
+void gate_begin_turn(struct gate *gate, struct calm *calm, RedisModuleCtx *ctx, int context_flags, bool is_alone);
 
 /* The turn ends: has the engine evict for what its writes have taken above the limit. */
 void gate_end_turn(struct gate *gate);

@@ -1,7 +1,7 @@
 /* CLIENT PAUSE as reads must know it. The engine tells a module that clients are paused, but not whether their reads are as
  * well (ALL, against WRITE); so the command filter looks at the command on its way. What it says counts only while the engine
  * is paused indeed, for the command may have been refused. Not seen: a PAUSE inside MULTI, when the loop turns before its
- * EXEC; reads go on then. Main thread only. */
+ * EXEC, and one by a CLIENT that has been renamed; reads go on then. Main thread only. */
 #ifndef DIGLOT_ENGINE_PAUSES_H
 #define DIGLOT_ENGINE_PAUSES_H
 

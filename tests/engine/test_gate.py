@@ -253,6 +253,19 @@ def test_writes_that_cannot_be_saved_are_refused(start_as):
     check_writes(server, None)
 
 
+def test_a_save_that_fails_in_the_background_is_noticed_by_those_who_write_on(start_as):
+    """Nobody says a word over RESP between."""
+    server = start_as(Limited, config={"save": "3600 1000000"})
+    server.limit_files(1)
+    with server.connect() as client, server.resp_connection() as redis:
+        client.set("k", b"v" * 100)
+        wait_until(lambda: server.resp().info("server")["uptime_in_seconds"] >= 2, "the server to have come to rest")
+        redis.call("BGSAVE")
+        reply = wait_until(lambda: client.ask(b"set k 0 0 1\r\nx") != b"STORED" and client.ask(b"set k 0 0 1\r\nx"), "a refusal")
+        assert reply.startswith(b"SERVER_ERROR MISCONF")
+    server.limit_files("unlimited")
+
+
 def test_writes_are_refused_while_the_append_only_file_cannot_be_written(start_as):
     server = start_as(Limited, config={"appendonly": "yes"})
     redis = server.resp()

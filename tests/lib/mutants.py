@@ -39,6 +39,12 @@ EXECUTOR, KEYSPACE = "src/engine/executor.c", "src/engine/keyspace.c"
 
 HASTY = Mutant("it replies before the flush", EXECUTOR, "if (!gate_has_aof(&executor->gate)) return false;", "return false;")
 
+# They take what the engine was once asked to hold when it does not any more (engine/calm.h).
+CALM, CALM_HEADER = "src/engine/calm.c", "src/engine/calm.h"
+DEAF_TO_COMMANDS = Mutant("commands change nothing", CALM, "    if (calm->is_asking) return;\n    calm->changes++;", "    if (true) return;")
+BLIND_TO_PAUSES = Mutant("pauses keep no command waiting", CALM_HEADER, "if (api.AvoidReplicaTraffic()) calm->uneasy_until", "if (false) calm->uneasy_until")
+BLIND_TO_CRONS = Mutant("nothing fails in the background", CALM_HEADER, "&& mark.crons == calm->crons", "")
+
 # They keep in memory what they should have written down as well.
 FORGETFUL = [
     Mutant("expiries of stores are forgotten", KEYSPACE,
