@@ -8,6 +8,7 @@ import pytest
 import redis as redis_library
 
 from lib import binary
+from lib.audience import let_a_save_fail_in_the_background
 from lib.servers import Engine
 from lib.waiting import wait_until
 
@@ -253,17 +254,8 @@ def test_writes_that_cannot_be_saved_are_refused(start_as):
     check_writes(server, None)
 
 
-def test_a_save_that_fails_in_the_background_is_noticed_by_those_who_write_on(start_as):
-    """Nobody says a word over RESP between."""
-    server = start_as(Limited, config={"save": "3600 1000000"})
-    server.limit_files(1)
-    with server.connect() as client, server.resp_connection() as redis:
-        client.set("k", b"v" * 100)
-        wait_until(lambda: server.resp().info("server")["uptime_in_seconds"] >= 2, "the server to have come to rest")
-        redis.call("BGSAVE")
-        reply = wait_until(lambda: client.ask(b"set k 0 0 1\r\nx") != b"STORED" and client.ask(b"set k 0 0 1\r\nx"), "a refusal")
-        assert reply.startswith(b"SERVER_ERROR MISCONF")
-    server.limit_files("unlimited")
+def test_a_save_that_fails_in_the_background_is_noticed_by_those_who_write_on(start, tmp_path):
+    let_a_save_fail_in_the_background(start(config={"save": "3600 1000000", "dir": str(tmp_path)}))
 
 
 def test_writes_are_refused_while_the_append_only_file_cannot_be_written(start_as):
