@@ -213,6 +213,7 @@ static uint32_t end_of_prepared(const struct executor *executor, const struct ba
 static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
 {
     uint32_t before = batch->executed;
+    uint64_t bytes_before = budget->bytes;
     executor->command->client_descriptor = batch->descriptor;
     executor->command->client_address = batch->peer;
     struct identity *identity = access_resolve(executor->access, batch->identity);
@@ -224,7 +225,7 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
         budget_charge(budget, message);
         bool must_leave = batch->apart.size > 0; /* the client takes no more now */
         if (message->result.status == RESULT_PART || must_leave) break;
-        if (buffer_size(&batch->values) >= BATCH_REPLY_LIMIT && !batch->errand) break;
+        if (budget->bytes - bytes_before >= BATCH_REPLY_LIMIT && !batch->errand) break;
         if (budget->is_spent && batch->executed < end) return PROGRESS_SPENT;
     }
     bridge_release(batch);

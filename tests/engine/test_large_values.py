@@ -54,6 +54,39 @@ def test_a_turn_is_bounded_in_bytes(start, asked, answer):
         client.close()
 
 
+def read_and_count(client, size, received):
+    """As fast as the server sends, so that its socket never refuses anything."""
+    scratch = bytearray(1 << 20)
+    while received[0] < size:
+        received[0] += client.socket.recv_into(scratch)
+
+
+def count_while_another_asks(server, rounds):
+    """How much one client, who asks for a lot at once, has read by the time that another one, who asks for little, is answered."""
+    count, size, counts = 128, len(hit(b"large", VALUE) + b"END\r\n"), []
+    for _ in range(rounds):
+        with server.connect() as greedy, server.connect() as modest:
+            received = [0]
+            reader = threading.Thread(target=read_and_count, args=(greedy, count * size, received))
+            reader.start()
+            greedy.send(count * b"get large\r\n")
+            wait_until(lambda: received[0] > 0, "the first value")
+            assert modest.get("small") == (b"1", 0)
+            counts.append(received[0])
+            reader.join()
+    return counts
+
+
+@IO_THREADS
+def test_nobody_waits_for_all_that_another_asked_for(start, io_threads):
+    """A client has a part of its pipeline answered, then it is the next one's turn."""
+    server = start(io_threads=io_threads)
+    with server.connect() as client:
+        client.set("large", VALUE)
+        client.set("small", b"1")
+    assert min(count_while_another_asks(server, rounds=5)) < 64 * MIB
+
+
 @IO_THREADS
 def test_a_slow_reader_gets_the_value_that_was_there(start, io_threads):
     """What its socket does not take is another one in the engine by the time that it reads."""
