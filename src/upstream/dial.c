@@ -24,7 +24,7 @@ static int connect_to(const struct addrinfo *address)
     return -1;
 }
 
-int dial_start(const struct fleet_server *server)
+int dial_start(const struct fleet_server *server, unsigned *address)
 {
     char port[8];
     (void)snprintf(port, sizeof port, "%u", (unsigned)server->port);
@@ -32,8 +32,12 @@ int dial_start(const struct fleet_server *server)
     struct addrinfo *addresses;
     if (getaddrinfo(server->host, port, &wanted, &addresses) != 0) return -1;
     int descriptor = -1;
-    for (const struct addrinfo *address = addresses; address && descriptor < 0; address = address->ai_next)
-        descriptor = connect_to(address);
+    unsigned place = 0;
+    for (const struct addrinfo *at = addresses; at && descriptor < 0; at = at->ai_next, place++) {
+        if (place < *address) continue;
+        descriptor = connect_to(at);
+        if (descriptor >= 0) *address = place;
+    }
     freeaddrinfo(addresses);
     return descriptor;
 }

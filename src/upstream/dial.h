@@ -7,8 +7,10 @@
 struct ssl_st;
 struct ssl_ctx_st;
 
-/* A socket whose connection is under way; -1: the name is not known, or the machine refuses. */
-int dial_start(const struct fleet_server *server);
+/* A socket whose connection is under way, to one of the addresses that the server's name has. `*address` is how many of them are
+ * left out, and is set to the place of the one that is tried. -1: the name is not known, has no more addresses, or the machine
+ * refuses. */
+int dial_start(const struct fleet_server *server, unsigned *address);
 
 enum dial_status {
     DIAL_WAITS,

@@ -63,13 +63,18 @@ static void count(_Atomic uint64_t *counter)
 
 /* ---- The end of a connection ---- */
 
-static void hang_up(struct link *link)
+static void close_socket(struct link *link)
 {
     if (link->descriptor >= 0) {
         (void)epoll_ctl(link->owner->epoll, EPOLL_CTL_DEL, link->descriptor, NULL); /* a forked child may hold it open */
         transport_close(link->descriptor, &link->tls);
     }
     link->descriptor = -1;
+}
+
+static void hang_up(struct link *link)
+{
+    close_socket(link);
     buffer_reset(&link->input, BUFFER_KEPT);
     buffer_reset(&link->output, BUFFER_KEPT);
     set_state(link, LINK_CLOSED);
@@ -101,10 +106,27 @@ static void watch_socket(struct link *link)
     CHECK(failure == 0);
 }
 
+/* False when there is no address left to try. */
+static bool dial(struct link *link)
+{
+    link->descriptor = dial_start(link->target, &link->address);
+    if (link->descriptor < 0) return false;
+    watch_socket(link);
+    return true;
+}
+
+/* A name often has an address of IPv6 and one of IPv4, and the server listens on one of them. */
+static bool dial_next(struct link *link)
+{
+    close_socket(link);
+    link->address++;
+    return dial(link);
+}
+
 static void connect_link(struct link *link, uint64_t now_us)
 {
-    link->descriptor = dial_start(link->target);
-    if (link->descriptor < 0) {
+    link->address = 0;
+    if (!dial(link)) {
         fail(link, JOB_UNREACHABLE, now_us);
         return;
     }
@@ -112,7 +134,6 @@ static void connect_link(struct link *link, uint64_t now_us)
     const struct job *waits = link->waiting.first;
     if (waits && waits->deadline_us > link->deadline_us) link->deadline_us = waits->deadline_us;
     set_state(link, LINK_CONNECTING);
-    watch_socket(link);
 }
 
 static void greet(struct link *link)
@@ -144,7 +165,9 @@ static bool make_connection(struct link *link, uint64_t now_us)
     if (link->state == LINK_CONNECTING) {
         switch (dial_finish(link->descriptor)) {
         case DIAL_WAITS: return false;
-        case DIAL_FAILED: fail(link, JOB_UNREACHABLE, now_us); return false;
+        case DIAL_FAILED:
+            if (!dial_next(link)) fail(link, JOB_UNREACHABLE, now_us);
+            return false;
         case DIAL_CONNECTED: break;
         }
         if (link->tls_context) {

@@ -47,6 +47,7 @@ struct link {
     enum client_dialect dialect;
     unsigned greetings; /* replies of the greeting that are still to come */
     int descriptor;
+    unsigned address; /* which of those that the server's name has */
     struct ssl_st *tls;
     struct breaker breaker;
     uint64_t deadline_us;      /* of making the connection */

@@ -5,12 +5,14 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netdb.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +20,27 @@
 #include <cmocka.h>
 
 #define SECOND_US 1000000u
+
+/* In place of the system's: "two" has an address where nobody listens, and then one where the server does. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *wish, struct addrinfo **found)
+{
+    (void)wish;
+    static struct sockaddr_in addresses[2];
+    static struct addrinfo infos[2];
+    for (int i = 0; i < 2; i++) {
+        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)),
+                                            .sin_addr.s_addr = htonl(i == 0 ? INADDR_LOOPBACK + 1 : INADDR_LOOPBACK)};
+        infos[i] = (struct addrinfo){.ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_addrlen = sizeof addresses[i],
+                                     .ai_addr = (struct sockaddr *)&addresses[i], .ai_next = i == 0 ? &infos[1] : NULL};
+    }
+    *found = strcmp(host, "two") == 0 ? &infos[0] : &infos[1];
+    return 0;
+}
+
+void freeaddrinfo(struct addrinfo *found)
+{
+    (void)found;
+}
 #define JOBS_MOST 8
 
 /* A server in the test's hands, and the link to it. */
@@ -139,6 +162,39 @@ static void test_a_connection_takes_as_long_as_whoever_waits(void **state)
     end(&scene);
 }
 
+/* As "localhost" mostly has ::1 first, where an old memcached does not listen. */
+static void test_all_addresses_of_a_name_are_tried(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene);
+    (void)snprintf(scene.target.host, sizeof scene.target.host, "two");
+    submit(&scene, 10 * SECOND_US);
+    while (scene.finished == 0 && scene.link.address == 0) handle_events(&scene); /* the first refuses */
+    assert_int_equal(scene.finished, 0);
+    greet(&scene);
+    hear(&scene, "mg k v f t\r\n");
+    say(&scene, "EN\r\n");
+    while (scene.finished == 0) handle_events(&scene);
+    assert_int_equal(scene.outcomes[0], JOB_DONE);
+    end(&scene);
+}
+
+static void test_a_connection_that_no_address_takes(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene);
+    close(scene.listener);
+    (void)snprintf(scene.target.host, sizeof scene.target.host, "two");
+    submit(&scene, 10 * SECOND_US);
+    while (scene.finished == 0) handle_events(&scene);
+    assert_int_equal(scene.outcomes[0], JOB_UNREACHABLE);
+    assert_int_equal(scene.link.state, LINK_CLOSED);
+    scene.listener = dup(scene.owner.epoll);
+    end(&scene);
+}
+
 static void test_a_connection_that_is_not_made(void **state)
 {
     (void)state;
@@ -240,6 +296,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_connection_takes_as_long_as_whoever_waits),
+        cmocka_unit_test(test_all_addresses_of_a_name_are_tried),
+        cmocka_unit_test(test_a_connection_that_no_address_takes),
         cmocka_unit_test(test_a_connection_that_is_not_made),
         cmocka_unit_test(test_half_of_an_answer),
         cmocka_unit_test(test_copies_hold_nobody),
