@@ -253,7 +253,8 @@ static void send_home(struct executor *executor, struct batch *batch)
         batch->lent = batch->values.capacity;
         atomic_fetch_add_explicit(executor->lent, batch->lent, memory_order_relaxed);
     }
-    if (mailbox_leave(batch->home, &batch->mail)) note_sleeper(executor, batch->home);
+    struct mailbox *home = batch->home; /* behind this the batch is its worker's */
+    if (mailbox_leave(home, &batch->mail)) note_sleeper(executor, home);
 }
 
 static bool has_lent_too_much(const struct executor *executor)
