@@ -305,7 +305,11 @@ class Engine(Server, Speaker):
     def descriptors(self):
         """How many are open, but for those of RESP clients: redis-py closes its connections when it comes to it."""
         resp = self.resp()
-        return len(os.listdir(f"/proc/{self.pid}/fd")) - resp.info("clients")["connected_clients"]
+        while True:
+            before = resp.info("clients")["connected_clients"]
+            count = len(os.listdir(f"/proc/{self.pid}/fd"))
+            if resp.info("clients")["connected_clients"] == before:
+                return count - before
 
     def digest(self):
         return self.resp().execute_command("DEBUG", "DIGEST")
