@@ -12,6 +12,7 @@
 #include "engine/login.h"
 #include "engine/relocations.h"
 #include "engine/settling.h"
+#include "engine/turnover.h"
 
 struct engine {
     const struct options *options;
@@ -24,6 +25,7 @@ struct engine {
     enum cluster_traffic traffic; /* of the command at work; none without a cluster */
     struct access access;
     struct calm calm;
+    struct turnover turnover;
     struct login login;
     struct executor executor;
     struct engine_upstream upstream;

@@ -108,6 +108,7 @@ static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int d
 
 static void note_eviction(struct engine *engine, int db, struct span name)
 {
+    turnover_note_eviction(&engine->turnover);
     executor_note_eviction(&engine->executor);
     command_tell_eviction(&engine->command, db, name);
 }
@@ -165,11 +166,12 @@ static bool has_clients(RedisModuleCtx *ctx)
 /* ---- Server events ---- */
 
 /* Whether reads may be answered without the executor: not where the gate, or the cluster that may have moved their slot, can
- * refuse them, nor while each is counted. */
+ * refuse them, nor while each is counted, or seen by the LRU. */
 static bool reads_are_free(struct engine *engine, RedisModuleCtx *ctx)
 {
     const struct command_context *command = &engine->command;
     if (engine->is_loading || !engine->hears_keys || command->detail->is_on || command->usage->is_on) return false;
+    if (turnover_is_fast(&engine->turnover, &engine->keyspace, ctx, command->db)) return false;
     if (engine->cluster.is_enabled || pauses_hold_reads(&engine->executor.gate.pauses)) return false;
     return engine->is_primary || !(api.GetContextFlags(ctx) & API_CONTEXT_STALE);
 }
