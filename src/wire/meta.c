@@ -95,7 +95,8 @@ static inline bool next_word(struct words *words, struct span *word)
 /* The words as they stand in the line. */
 static struct span text_of(const struct words *words, const struct ascii_line *line)
 {
-    if (!words->is_short) return words->rest;
+    struct span rest = words->rest, word;
+    if (!words->is_short) return ascii_next_key(&rest, &word) ? span_skip(words->rest, (size_t)(word.data - words->rest.data)) : SPAN("");
     return words->starts != 0 ? span_skip(line->whole, (size_t)__builtin_ctzll(words->starts)) : SPAN("");
 }
 
