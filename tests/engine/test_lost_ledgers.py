@@ -250,7 +250,7 @@ def test_a_replica_promoted_amid_a_loss_shows_no_wrong_flag(start):
 @pytest.mark.parametrize("end", ["kill -9", "SHUTDOWN SAVE", "DEBUG RELOAD", "BGSAVE in the transaction"])
 def test_a_restart_amid_a_loss_shows_no_wrong_flag(start, end):
     """The server ends between the loss and the removal of the last item."""
-    config = {"save": "3600 1"} if "SAVE" in end else {"appendonly": "yes"}
+    config = {"save": "3600 1"} if "SAVE" in end else {"appendonly": "yes", "appendfsync": "always"}
     server = start(config=config)
     redis = server.resp()
     keys = [SLOT + b"%d" % i for i in range(20000)]

@@ -174,7 +174,7 @@ def test_a_promoted_replica_remembers_too(old_server, bridge, start_as):
 def test_a_lost_memory_is_written_anew(old_server, bridge):
     old = old_server()
     old.items = {b"deleted": (b"old", 0, -1)}
-    new = bridge(old, config={"appendonly": "yes"})
+    new = bridge(old, config={"appendonly": "yes", "appendfsync": "always"})
     with new.connect() as client:
         client.ask(b"delete deleted")
         assert new.resp().delete(*new.resp().keys("diglot:upstream:*")) == 1
