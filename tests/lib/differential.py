@@ -9,6 +9,8 @@ import re
 import time
 from dataclasses import dataclass
 
+import pytest
+
 from lib.wire import Closed, Connection, split_values
 
 # Differences that are meant, each with its reason. Everything else must be equal to the byte.
@@ -197,6 +199,15 @@ def describe_difference(expected, actual):
             before = b"".join(expected[max(0, index - 3):index])
             return f"behind {before[-200:]!r}\n  memcached says {left[:300]!r}\n  subject says   {right[:300]!r}"
     return "streams differ in length only"
+
+
+def check_equal(compare, steps, seed):
+    """Fails the test where the two servers' answers to the steps differ; `compare(steps)` says how, or None."""
+    first = compare(steps)
+    if first is None:
+        return
+    steps = minimise(steps, lambda shorter: compare(shorter) is not None)
+    pytest.fail(f"seed {seed}: {compare(steps) or 'once, and not again: ' + first}\nsteps: {show_steps(steps)}", pytrace=False)
 
 
 def show_steps(steps):
