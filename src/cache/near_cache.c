@@ -2,6 +2,7 @@
 
 #include "base/cache_line.h"
 #include "base/check.h"
+#include "base/pages.h"
 #include "base/scan.h"
 
 #include <stdlib.h>
@@ -179,6 +180,11 @@ static size_t claim_slot(struct near_cache *cache, struct bucket *bucket)
 
 /* ---- Its size ---- */
 
+static size_t usable(size_t size)
+{
+    return size < SIZE_MOST ? size : SIZE_MOST;
+}
+
 static void release(struct near_cache *cache)
 {
     size_t slots = cache->buckets ? (cache->bucket_mask + 1) * BUCKET_SLOTS : 0;
@@ -186,7 +192,7 @@ static void release(struct near_cache *cache)
         struct bucket *bucket = &cache->buckets[i / BUCKET_SLOTS];
         if (bucket->tags[i % BUCKET_SLOTS]) drop_slot(cache, bucket, i % BUCKET_SLOTS);
     }
-    free(cache->memory);
+    pages_free(cache->memory, usable(cache->size));
     cache->memory = NULL;
     cache->buckets = NULL;
     cache->log = (struct entry_log){0};
@@ -204,13 +210,13 @@ static size_t count_buckets(size_t size)
 static void reserve(struct near_cache *cache, size_t size)
 {
     size_t buckets = count_buckets(size), index_size = buckets * sizeof(struct bucket);
-    cache->memory = calloc(1, size);
+    cache->memory = pages_new(size);
     if (!cache->memory) return;
-    size_t skipped = (CACHE_LINE - (uintptr_t)cache->memory % CACHE_LINE) % CACHE_LINE;
-    cache->buckets = (struct bucket *)(cache->memory + skipped);
+    pages_keep_from_children(cache->memory, size);
+    cache->buckets = (struct bucket *)cache->memory;
     cache->bucket_mask = buckets - 1;
-    cache->log.bytes = cache->memory + skipped + index_size;
-    cache->log.capacity = (size - skipped - index_size) / LOG_UNIT * LOG_UNIT;
+    cache->log.bytes = cache->memory + index_size;
+    cache->log.capacity = (size - index_size) / LOG_UNIT * LOG_UNIT;
 }
 
 void near_cache_set_size(struct near_cache *cache, size_t size)
@@ -218,7 +224,7 @@ void near_cache_set_size(struct near_cache *cache, size_t size)
     if (size == cache->size) return;
     release(cache);
     cache->size = size;
-    if (size >= SIZE_LEAST) reserve(cache, size < SIZE_MOST ? size : SIZE_MOST);
+    if (size >= SIZE_LEAST) reserve(cache, usable(size));
 }
 
 void near_cache_free(struct near_cache **cache)

@@ -2,12 +2,15 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/pages.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 
 /* Ten years in nanoseconds: what the clock reaches at the very most before the next restart. */
 #define REACH (UINT64_C(10) * 366 * 86400 * 1000000000)
+
+#define COUNTERS_SIZE (VERSION_COUNTERS * sizeof(struct version_counter))
 
 /* A quarter of an hour in nanoseconds: far more than what two clocks give out behind the same leap. */
 #define GAP_MOST (UINT64_C(1) << 40)
@@ -24,14 +27,15 @@ void version_clock_init(struct version_clock *clock, uint64_t start)
         .last = start,
         .floor = start,
         .gap = hash_key(span_of(&start, sizeof start)) % GAP_MOST,
-        .counters = check_calloc(VERSION_COUNTERS, sizeof *clock->counters),
+        .counters = pages_new(COUNTERS_SIZE),
         .change_of_all = VERSION_NEVER,
     };
+    CHECK(clock->counters != NULL);
 }
 
 void version_clock_deinit(struct version_clock *clock)
 {
-    free(clock->counters);
+    pages_free(clock->counters, COUNTERS_SIZE);
     clock->counters = NULL;
     free(clock->choices);
     clock->choices = NULL;
