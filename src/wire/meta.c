@@ -12,8 +12,6 @@
 #define LINE_END SPAN("\r\n")
 #define BAD_TOKEN SPAN("CLIENT_ERROR bad token in command line format")
 
-#define LETTER(letter) (UINT64_C(1) << ((letter) - 'A'))
-
 /* The flags that are told a number. */
 enum number { COMPARE, DELTA, TOKEN, FLAGS, INITIAL, VIVIFY, RECACHE, TOUCH, NUMBERS };
 
@@ -30,7 +28,7 @@ struct meta_line {
     struct span length; /* ms */
     struct words flags;
     size_t words;
-    uint64_t seen;             /* LETTER() of each flag */
+    uint64_t seen;             /* META_LETTER() of each flag */
     uint64_t numbers[NUMBERS]; /* the signed ones in two's complement */
     char mode;                 /* what M says; a space when it says nothing */
     uint32_t order; /* asks: what stands before what, where it shows */
@@ -68,7 +66,7 @@ static const struct flag_rule rules['z' - 'A' + 1] = {
 
 static bool has(const struct meta_line *line, char letter)
 {
-    return (line->seen & LETTER(letter)) != 0;
+    return (line->seen & META_LETTER(letter)) != 0;
 }
 
 bool meta_has_encoded_key(enum request_op op, struct span flags)
@@ -222,7 +220,7 @@ static bool read_flags(struct meta_line *line, struct extras *extras, struct spa
             *error = SPAN("CLIENT_ERROR duplicate flag");
             return false;
         }
-        line->seen |= LETTER(letter);
+        line->seen |= META_LETTER(letter);
         note_order(line, letter);
         if (!read_argument(rule, span_skip(flag, 1), line, extras)) {
             *error = rule->error.size > 0 ? rule->error : *error;
@@ -287,6 +285,9 @@ enum decode_status meta_decode_get(const struct ascii_command *command, const st
     (void)command;
     (void)limits;
     struct meta_line line;
+    if (meta_decode_plain_get(text, decoded)) {
+        return DECODE_REQUEST;
+    }
     if (!begin(text, false, &line, decoded) || !read_line(&line, decoded) || !accept_line(&line, decoded)) {
         return DECODE_REQUEST;
     }
@@ -294,10 +295,7 @@ enum decode_status meta_decode_get(const struct ascii_command *command, const st
     struct extras *extras = request->extras;
     request->op = has(&line, 'T') || has(&line, 'N') || has(&line, 'R') ? REQUEST_GAT : REQUEST_GET;
     extras->recache_seconds = (int64_t)line.numbers[RECACHE];
-    uint32_t asks = has(&line, 'R') ? ASK_RECACHE : 0;
-    asks |= has(&line, 'u') ? ASK_NO_BUMP : 0;
-    asks |= has(&line, 't') ? ASK_TTL : 0;
-    asks |= has(&line, 'h') || has(&line, 'l') ? ASK_HISTORY : 0;
+    uint32_t asks = meta_get_asks(line.seen) | (has(&line, 'R') ? ASK_RECACHE : 0);
     asks |= has(&line, 'C') ? ASK_COMPARE : 0;
     asks |= extras->asks & ~(has(&line, 'N') ? UINT32_C(0) : (uint32_t)ASK_TOKEN);
     extras->asks = asks;

@@ -462,6 +462,59 @@ static void test_every_split(void **state)
     }
 }
 
+static size_t append_random(char *line, size_t size, const char *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) line[size++] = from[(size_t)rand() % strlen(from)];
+    return size;
+}
+
+/* A line of up to 60 bytes that looks like an mg. */
+static size_t make_get(char line[64])
+{
+    memcpy(line, "mg ", 3);
+    size_t size = append_random(line, 3, " kK9 ", 1 + (size_t)rand() % 6), flags = (size_t)rand() % 8;
+    for (size_t i = 0; i < flags; i++) {
+        line[size++] = ' ';
+        size = append_random(line, size, "cfhklqstuvvktfIbOTNzP@9 ", 1);
+        if (rand() % 8 == 0) size = append_random(line, size, "1 zA", (size_t)rand() % 4);
+    }
+    return size;
+}
+
+static struct span trim(struct span text)
+{
+    while (text.size > 0 && text.data[text.size - 1] == ' ') text.size--;
+    return text;
+}
+
+/* What a line means does not depend on how long it is. */
+static void test_short_lines_mean_what_long_ones_mean(void **state)
+{
+    (void)state;
+    srand(1);
+    for (int round = 0; round < 200000; round++) {
+        char line[64], near[66], far[160];
+        struct sample_request first = {0}, second = {0};
+        size_t size = make_get(line);
+        memcpy(near, line, size);
+        memcpy(near + size, "\r\n", 2);
+        memset(far, ' ', sizeof far);
+        memcpy(far, line, size);
+        memcpy(far + 130, "\r\n", 2);
+        assert_int_equal(decode(span_of(near, size + 2), &first), decode(span_of(far, 132), &second));
+        const struct request *one = &first.decoded.request, *other = &second.decoded.request;
+        assert_int_equal(one->op, other->op);
+        assert_true(span_equal(one->key, other->key));
+        assert_true(span_equal(trim(one->text), trim(other->text)));
+        assert_int_equal(one->quiet, other->quiet);
+        assert_int_equal(one->want_cas, other->want_cas);
+        assert_int_equal(one->exptime, other->exptime);
+        assert_int_equal(one->flags, other->flags);
+        assert_int_equal(one->extras != NULL, other->extras != NULL);
+        if (one->extras != NULL) assert_memory_equal(one->extras, other->extras, offsetof(struct extras, key));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_encoded_keys),
         cmocka_unit_test(test_flags_stay_where_they_stand),
         cmocka_unit_test(test_every_split),
+        cmocka_unit_test(test_short_lines_mean_what_long_ones_mean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
