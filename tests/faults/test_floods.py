@@ -59,14 +59,15 @@ def ask_without_reading(server, count):
 
 @pytest.mark.parametrize("io_threads", [0, 4])
 def test_what_deaf_clients_hold_together_is_bounded(start, io_threads):
-    """Each may hold more than a mebibyte; together they may not, and those are dropped that have waited longest."""
+    """Each holds half a mebibyte and more, which its socket did not take; together they may not, and those are dropped that have
+    waited longest."""
     server = start(io_threads=io_threads, maxmemory_clients=32 * MIB)
     redis = server.resp()
     with server.connect() as good:
         good.set("large", VALUE)
         deaf = ask_without_reading(server, 150)
         watch = MemoryWatch(server)
-        wait_until(lambda: watch.look() or diglot_fact(redis, "memory_kicks") > 90, "deaf clients to be dropped", patience=60)
+        wait_until(lambda: watch.look() or diglot_fact(redis, "memory_kicks") > 20, "deaf clients to be dropped", patience=60)
         wait_until(lambda: watch.look() or diglot_fact(redis, "client_bytes") <= 32 * MIB, "the rest to be within the bound")
         assert good.get("large") == (VALUE, 0)
         watch.check(128 * MIB)
@@ -83,9 +84,9 @@ def test_a_client_that_reads_slowly_outlives_those_that_do_not(start):
     with server.connect(receive_buffer=4096) as slow:
         slow.set("large", VALUE)
         slow.send(b"get large\r\n" * 20)
-        deaf = ask_without_reading(server, 100)
+        deaf = ask_without_reading(server, 200)
         reads = 0
-        while diglot_fact(redis, "memory_kicks") < 70 or reads < 10:
+        while diglot_fact(redis, "memory_kicks") < 50 or reads < 10:
             slow.read_exactly(200_000)
             reads += 1
             deaf += ask_without_reading(server, 1)
