@@ -17,6 +17,8 @@
 #endif
 
 #define SCAN_STEP 16
+/* What scan_16 says where all bytes are the one that is looked for. */
+#define SCAN_ALL 0xffffu
 
 /* The same as scan_16 for eight bytes, without the processor's help. Adding 0x7f to the low seven bits of a byte carries into
  * its top bit unless they are all zero; the multiplication moves the top bits of all bytes side by side. */

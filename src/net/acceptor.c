@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Connections accepted before the clients that are there already have their turn. */
+/* Connections accepted before something else has its turn. */
 #define ACCEPTS_PER_TURN 64
 
 /* Level-triggered, so that what a turn leaves in the backlog raises the next event. */
@@ -70,11 +70,20 @@ static void set_keepalive(int descriptor, uint32_t seconds)
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
-static void set_tcp_options(int descriptor, uint32_t keepalive_s)
+/* What is accepted inherits them from the listening socket, so that they are set once. */
+static void set_tcp_options(int listener, uint32_t keepalive_s)
 {
     const int on = 1;
-    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    set_keepalive(descriptor, keepalive_s);
+    (void)setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    set_keepalive(listener, keepalive_s);
+}
+
+static bool is_tcp(int listener)
+{
+    int family = AF_UNSPEC;
+    socklen_t size = sizeof(family);
+    (void)getsockopt(listener, SOL_SOCKET, SO_DOMAIN, &family, &size);
+    return family == AF_INET || family == AF_INET6;
 }
 
 /* Moves a connection out of the numbers that somebody else needs. -1: all behind them are taken. It stays where the process
@@ -100,9 +109,11 @@ static int find_room(const struct acceptor *acceptor, int descriptor)
 
 static void deal_out(struct acceptor *acceptor, int descriptor, const char *address)
 {
+    struct connection *connection = connection_new(descriptor, address, acceptor->door.address);
+    connection->is_tcp = acceptor->is_tcp;
     struct worker *peer = acceptor->peers[acceptor->next_peer];
     acceptor->next_peer = (acceptor->next_peer + 1) % acceptor->peer_count;
-    acceptor->admit(acceptor->owner, peer, connection_new(descriptor, address, acceptor->door.address));
+    acceptor->admit(acceptor->owner, peer, connection);
 }
 
 /* Clients of a unix socket have no address of their own: they are known by the door. */
@@ -140,7 +151,6 @@ static bool accept_connection(struct acceptor *acceptor)
     }
     char address[CLIENT_ADDRESS_SIZE];
     name_peer(acceptor, &peer, length, address);
-    if (peer.ss_family != AF_UNIX) set_tcp_options(lifted, acceptor->shared->keepalive_s);
     deal_out(acceptor, lifted, address);
     return true;
 }
@@ -150,6 +160,9 @@ static void handle_event(struct event_source *source, uint32_t events)
     (void)events;
     struct acceptor *acceptor = CONTAINER_OF(source, struct acceptor, source);
     for (int accepts = 0; accepts < ACCEPTS_PER_TURN && accept_connection(acceptor); accepts++) {
+        if (acceptor->turn == NULL) continue;
+        turn_charge(acceptor->turn, COST_OF_CONNECTION);
+        if (turn_is_over(acceptor->turn)) break;
     }
 }
 
@@ -164,9 +177,11 @@ static void name_door(struct acceptor *acceptor, const char *address)
 bool acceptor_init(struct acceptor *acceptor, int listener, const char *address, struct worker **peers, size_t peer_count)
 {
     CHECK(peer_count > 0);
-    acceptor->source.handle = handle_event;
+    acceptor->source = (struct event_source){.is_patient = true, .handle = handle_event};
     acceptor->listener = listener;
     name_door(acceptor, address);
+    acceptor->is_tcp = is_tcp(listener);
+    if (acceptor->is_tcp) set_tcp_options(listener, acceptor->shared->keepalive_s);
     acceptor->peers = check_calloc(peer_count, sizeof(struct worker *));
     memcpy(acceptor->peers, peers, peer_count * sizeof(struct worker *));
     acceptor->peer_count = peer_count;

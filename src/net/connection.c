@@ -15,17 +15,12 @@
 #define OUTPUT_LIMIT ((size_t)256 * 1024)
 /* Steps that one connection may take before the others have their turn. */
 #define STEPS_PER_TURN 16
-/* Bytes that all of them move in a turn before the rest waits for the next. Where the engine's loop turns the worker, Redis
- * clients have theirs in between. */
-#define BYTES_PER_TURN ((size_t)512 * 1024)
-/* What one step moves at most: a value of a mebibyte goes at once. */
-#define BYTES_PER_STEP ((size_t)1024 * 1024)
+/* What one step moves at most. */
+#define BYTES_PER_STEP TURN_COST_MOST
 /* One connection gives way to the others when it has moved so many in a turn, … */
 #define BYTES_PER_ADVANCE ((size_t)128 * 1024)
 /* … and with more than these they go before it in the next. */
 #define BYTES_OF_LIGHT ((size_t)16 * 1024)
-/* Answering a message here, without the executor, which bounds its turns itself, takes about as long as moving so many. */
-#define BYTES_LIKE_AN_ANSWER 128
 #define MICROSECONDS 1000000u
 
 /* What comes of a step. */
@@ -59,11 +54,6 @@ void connection_abandon(struct connection *connection, struct worker_shared *sha
     free(connection);
 }
 
-bool connection_set_is_tired(const struct connection_set *set)
-{
-    return set->turn_bytes >= BYTES_PER_TURN;
-}
-
 /* Bytes that wait for the client to take them. */
 static size_t size_pending(const struct connection *connection)
 {
@@ -78,9 +68,19 @@ static void put_off(struct connection *connection)
     ring_append(connection->is_heavy ? &set->ready_heavy : &set->ready, &connection->ready);
 }
 
+/* Large ones, and those whose clients have gone, come in this turn, too, but behind the others. */
+static void wait_behind_others(struct connection *connection)
+{
+    if (ring_is_empty(&connection->ready)) {
+        ring_append(&connection->set->marker, &connection->ready);
+    }
+}
+
 static void advance_in_turn(struct connection *connection)
 {
-    if (connection_set_is_tired(connection->set)) {
+    if (connection->is_heavy || connection->has_hung_up) {
+        wait_behind_others(connection);
+    } else if (turn_is_over(&connection->set->turn)) {
         put_off(connection);
     } else {
         connection_advance(connection);
@@ -175,6 +175,7 @@ void connection_close(struct connection *connection)
     client_list_remove(set->shared->clients, &connection->client);
     counter_add(set->counters, COUNTER_CURR_CONNECTIONS, (uint64_t)-1);
     atomic_fetch_sub_explicit(&set->shared->connections, 1, memory_order_relaxed);
+    turn_charge(&set->turn, COST_OF_CONNECTION);
 
     /* While a forked child holds a duplicate, closing does not end the registration. */
     (void)epoll_ctl(set->epoll, EPOLL_CTL_DEL, connection->descriptor, NULL);
@@ -228,10 +229,9 @@ static enum step submit_batch(struct connection *connection)
 static void count_read(struct connection *connection, size_t size, size_t room)
 {
     struct connection_set *set = connection->set;
-    set->turn_bytes += size;
+    turn_move(&set->turn, size);
+    turn_charge(&set->turn, COST_OF_CALL);
     connection->has_moved = true;
-    connection->input.end += size;
-    connection->needs_input = false;
     connection->active_us = set->now_us;
     atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
     counter_add(set->counters, COUNTER_BYTES_READ, size);
@@ -242,6 +242,38 @@ static void count_read(struct connection *connection, size_t size, size_t room)
     }
 }
 
+/* What comes next belongs to a value that was refused: the kernel throws it away, and nobody copies it. */
+static bool can_discard(const struct connection *connection)
+{
+    return connection->session.swallow > 0 && buffer_size(&connection->input) == 0 && connection->is_tcp && connection->tls == NULL;
+}
+
+/* Both return what recv does. */
+static ssize_t discard(struct connection *connection)
+{
+    size_t wanted = connection->session.swallow < BYTES_PER_STEP ? connection->session.swallow : BYTES_PER_STEP;
+    ssize_t size = recv(connection->descriptor, NULL, wanted, MSG_TRUNC);
+    if (size > 0) {
+        connection->session.swallow -= (size_t)size;
+        count_read(connection, (size_t)size, wanted);
+    }
+    return size;
+}
+
+static ssize_t receive(struct connection *connection)
+{
+    struct buffer *input = &connection->input;
+    input_make_room(input, connection->session.needed, connection->expected, &connection->set->pool);
+    size_t room = buffer_room(input) < BYTES_PER_STEP ? buffer_room(input) : BYTES_PER_STEP;
+    ssize_t size = transport_receive(connection->descriptor, connection->tls, input->data + input->end, room);
+    if (size > 0) {
+        input->end += (size_t)size;
+        connection->needs_input = false;
+        count_read(connection, (size_t)size, room);
+    }
+    return size;
+}
+
 static enum step read_input(struct connection *connection)
 {
     if (buffer_size(&connection->input) > 0 || connection->expected == 0) {
@@ -250,15 +282,8 @@ static enum step read_input(struct connection *connection)
     if (!connection->is_readable) {
         return STEP_WAIT;
     }
-    input_make_room(&connection->input, connection->session.needed, connection->expected, &connection->set->pool);
-    size_t room = buffer_room(&connection->input);
-    if (room > BYTES_PER_STEP) {
-        room = BYTES_PER_STEP;
-    }
-    char *end = connection->input.data + connection->input.end;
-    ssize_t size = transport_receive(connection->descriptor, connection->tls, end, room);
+    ssize_t size = can_discard(connection) ? discard(connection) : receive(connection);
     if (size > 0) {
-        count_read(connection, (size_t)size, room);
         return STEP_NEXT;
     }
     if (size == 0) {
@@ -300,7 +325,7 @@ static enum step decode_input(struct connection *connection)
         if (!connection->batch->is_local) {
             return submit_batch(connection);
         }
-        connection->set->turn_bytes += connection->batch->count * BYTES_LIKE_AN_ANSWER;
+        turn_charge(&connection->set->turn, connection->batch->count * COST_OF_ANSWER);
         return STEP_NEXT;
     case SESSION_NEEDS_INPUT:
         connection->needs_input = true;
@@ -348,7 +373,7 @@ static void count_written(struct connection *connection, size_t size)
         buffer_consume(&connection->output, size);
     }
     connection->wrote_us = connection->set->now_us;
-    connection->set->turn_bytes += size;
+    turn_move(&connection->set->turn, size);
     connection->has_moved |= size > 0;
     counter_add(connection->set->counters, COUNTER_BYTES_WRITTEN, size);
 }
@@ -484,17 +509,17 @@ static void release_memory(struct connection *connection)
 static bool may_go_on(const struct connection_set *set, int steps, size_t moved)
 {
     bool is_first = steps == 0;
-    return is_first || (steps < STEPS_PER_TURN && moved < BYTES_PER_ADVANCE && !connection_set_is_tired(set));
+    return is_first || (steps < STEPS_PER_TURN && moved < BYTES_PER_ADVANCE && !turn_is_over(&set->turn));
 }
 
 void connection_advance(struct connection *connection)
 {
     ring_remove(&connection->ready);
-    size_t begin = connection->set->turn_bytes, moved = 0;
+    size_t begin = connection->set->turn.moved, moved = 0;
     enum step step = STEP_NEXT;
     for (int steps = 0; step == STEP_NEXT && may_go_on(connection->set, steps, moved); steps++) {
         step = take_step(connection);
-        moved = connection->set->turn_bytes - begin;
+        moved = connection->set->turn.moved - begin;
     }
     connection->is_heavy = moved > BYTES_OF_LIGHT;
     if (step == STEP_CLOSE) {
@@ -523,7 +548,7 @@ void connection_take_back(struct connection *connection)
         return;
     }
     connection->active_us = connection->set->now_us;
-    if (connection_set_is_tired(connection->set) && connection->batch->lent > 0) {
+    if (turn_is_over(&connection->set->turn) && connection->batch->lent > 0) {
         put_off(connection);
     } else {
         connection_advance(connection); /* a small reply */

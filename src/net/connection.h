@@ -13,6 +13,7 @@
 #include "net/pool.h"
 #include "net/ring.h"
 #include "net/transport.h"
+#include "net/turn.h"
 #include "net/worker.h"
 #include "session/session.h"
 
@@ -28,12 +29,12 @@ struct connection_set {
     struct pool pool;
     struct ring open;     /* all that are connected */
     struct ring ready;    /* those of them that gave way to others and want to go on in the next turn: first … */
-    struct ring ready_heavy; /* … or behind the others, because they moved much the last time */
-    struct ring marker;      /* where those end that were ready when the turn began; else in no ring */
+    struct ring ready_heavy; /* … or behind the others, because they moved much the last time, or are at their end */
+    struct ring marker;      /* where those end that have not had this turn yet; else in no ring */
     struct ring orphaned; /* closed, their batch is still away */
     struct ring dead;     /* closed, freed at the end of the turn: events in hand may still point to them */
     size_t stalled_count; /* how many wait for their client to read */
-    size_t turn_bytes;    /* read and written in this turn */
+    struct turn turn;     /* what has been done in it */
     struct ring holders;  /* those that hold memory while they wait for their client, the longest first (net/memory.h) */
     size_t held;          /* bytes that all connections hold */
     uint64_t now_us;      /* monotonic, read once per turn */
@@ -55,6 +56,7 @@ struct connection {
     bool is_readable;   /* a read may yield something */
     bool is_writable;   /* a write may be taken */
     bool has_hung_up;   /* the peer sends nothing more: the end must still be read */
+    bool is_tcp;        /* what nobody looks at need not be copied out of the kernel */
     bool needs_input;   /* what has been read holds no whole request */
     bool is_away;       /* the batch is at the executor */
     bool is_closing;    /* closed once the output is written */
@@ -80,9 +82,6 @@ void connection_abandon(struct connection *connection, struct worker_shared *sha
 
 /* Makes it one of the set's: from here on events move it. */
 void connection_open(struct connection *connection, struct connection_set *set);
-
-/* True when the turn has moved so many bytes that whoever comes now waits for the next. */
-bool connection_set_is_tired(const struct connection_set *set);
 
 /* Goes on as far as possible, or as is fair to the others. */
 void connection_advance(struct connection *connection);

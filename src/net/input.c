@@ -26,6 +26,18 @@ static void enlarge(struct buffer *input, size_t needed, struct pool *pool)
     replace(input, &larger, pool);
 }
 
+/* Nobody knows how much more comes: it gets twice of what has come, of memory that has been used before where there is some. */
+static void extend(struct buffer *input, struct pool *pool)
+{
+    struct buffer larger;
+    buffer_init(&larger);
+    if (input->begin == 0 && pool_lend_large(pool, &larger, 2 * input->capacity)) {
+        replace(input, &larger, pool);
+    } else {
+        buffer_reserve(input, 1);
+    }
+}
+
 /* Whether the content is to be moved to the front: where that costs little, and where the request then fits into large memory
  * that would have to grow. */
 static bool is_worth_moving(const struct buffer *input, size_t needed)
@@ -60,7 +72,7 @@ void input_make_room(struct buffer *input, size_t needed, size_t expected, struc
     if (needed > input->capacity) {
         enlarge(input, needed, pool);
     } else {
-        buffer_reserve(input, 1);
+        extend(input, pool);
     }
 }
 

@@ -239,6 +239,7 @@ bool worker_listen(struct worker *worker, int listener, const char *address, str
                                   .epoll = worker->set.epoll,
                                   .shared = worker->set.shared,
                                   .counters = worker->set.counters,
+                                  .turn = &worker->set.turn,
                                   .refusal = SPAN("ERROR Too many open connections\r\n"),
                                   .admit = admit};
     if (!acceptor_init(acceptor, listener, address, peers, peer_count)) {
@@ -248,15 +249,46 @@ bool worker_listen(struct worker *worker, int listener, const char *address, str
     return true;
 }
 
-/* Lets the connections that are in the ring now go on once, one at least, and all if they move little; what becomes ready
- * meanwhile waits for the next turn. */
-static void run_ready(struct connection_set *set, struct ring *ready)
+/* Lets the connections in front of the marker go on once, one at least, and all if they do little. */
+static void run_to_marker(struct connection_set *set, struct ring *ready)
 {
-    ring_append(ready, &set->marker);
-    for (bool is_first = true; ready->next != &set->marker && (is_first || !connection_set_is_tired(set)); is_first = false) {
+    for (bool is_first = true; ready->next != &set->marker && (is_first || !turn_is_over(&set->turn)); is_first = false) {
         connection_advance(CONTAINER_OF(ready->next, struct connection, ready));
     }
     ring_remove(&set->marker);
+}
+
+/* Returns how many are patient, and left. */
+static int handle_impatient(const struct epoll_event *events, int count)
+{
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+        struct event_source *source = events[i].data.ptr;
+        left += source->is_patient;
+        if (!source->is_patient) source->handle(source, events[i].events);
+    }
+    return left;
+}
+
+static void handle_patient(const struct epoll_event *events, int left)
+{
+    for (; left > 0; events++) {
+        struct event_source *source = events->data.ptr;
+        left -= source->is_patient;
+        if (source->is_patient) source->handle(source, events->events);
+    }
+}
+
+/* Who waits for an answer comes first, in the order of waiting; then who moves much, or is at the end; then who is new. What
+ * becomes ready meanwhile waits for the next turn. */
+static void handle_events(struct connection_set *set, const struct epoll_event *events, int count)
+{
+    ring_append(&set->ready, &set->marker);
+    run_to_marker(set, &set->ready);
+    ring_append(&set->ready_heavy, &set->marker);
+    int left = handle_impatient(events, count);
+    run_to_marker(set, &set->ready_heavy);
+    handle_patient(events, left);
 }
 
 static bool has_ready(const struct connection_set *set)
@@ -276,7 +308,7 @@ static void end_turn(struct worker *worker)
 {
     free_connections(&worker->set.dead);
     if (worker->set.is_with_executor) {
-        counter_raise_peak(worker->set.counters, PEAK_LARGEST_TURN_BYTES, worker->set.turn_bytes);
+        counter_raise_peak(worker->set.counters, PEAK_LARGEST_TURN_BYTES, worker->set.turn.moved);
     }
     /* Somebody else waits on our descriptor: it must tell that the next turn has something to do. */
     if (!worker->has_completions_bell && has_ready(&worker->set)) {
@@ -294,21 +326,13 @@ static bool lie_down(struct worker *worker)
 void worker_poll(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    bool has_heavy = !ring_is_empty(&worker->set.ready_heavy);
     int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, lie_down(worker) ? timeout_ms : 0);
     read_clocks(worker);
-    worker->set.turn_bytes = 0;
+    turn_begin(&worker->set.turn);
     if (worker->has_completions_bell) {
         take_completions(&worker->set);
     }
-    run_ready(&worker->set, &worker->set.ready);
-    for (int i = 0; i < count; i++) {
-        struct event_source *source = events[i].data.ptr;
-        source->handle(source, events[i].events);
-    }
-    if (has_heavy) {
-        run_ready(&worker->set, &worker->set.ready_heavy);
-    }
+    handle_events(&worker->set, events, count);
     if (worker->has_completions_bell) {
         worker_expire_connections(worker);
     }
@@ -318,7 +342,7 @@ void worker_poll(struct worker *worker, int timeout_ms)
 
 void worker_begin_execution(struct worker *worker)
 {
-    worker->set.turn_bytes = 0;
+    turn_begin(&worker->set.turn);
 }
 
 void worker_collect(struct worker *worker)

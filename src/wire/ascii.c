@@ -100,13 +100,14 @@ bool ascii_says_noreply(const struct ascii_line *line)
     return span_equal(line->words[line->count - 1], SPAN("noreply"));
 }
 
+/* A line may have many of them. */
 static struct span skip_spaces(struct span text)
 {
-    size_t count = 0;
-    while (count < text.size && text.data[count] == ' ') {
-        count++;
+    if (text.size > 0 && text.data[0] == ' ') {
+        while (text.size >= SCAN_STEP && scan_16(text.data, ' ') == SCAN_ALL) text = span_skip(text, SCAN_STEP);
+        while (text.size > 0 && text.data[0] == ' ') text = span_skip(text, 1);
     }
-    return span_skip(text, count);
+    return text;
 }
 
 /* Words are parted by spaces and nothing else. */

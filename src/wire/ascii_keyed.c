@@ -2,6 +2,7 @@
 #define _GNU_SOURCE 1 /* memrchr */
 
 #include "base/number.h"
+#include "base/scan.h"
 #include "wire/ascii_parts.h"
 #include "wire/size.h"
 
@@ -27,8 +28,9 @@ static bool are_keys_valid(struct span keys)
 /* What stays begins with a key, or with spaces before one, unless it is empty. */
 static struct span without_spaces_behind(struct span keys)
 {
-    while (keys.size > 0 && keys.data[keys.size - 1] == ' ') {
-        keys.size--;
+    if (keys.size > 0 && keys.data[keys.size - 1] == ' ') {
+        while (keys.size >= SCAN_STEP && scan_16(keys.data + keys.size - SCAN_STEP, ' ') == SCAN_ALL) keys.size -= SCAN_STEP;
+        while (keys.size > 0 && keys.data[keys.size - 1] == ' ') keys.size--;
     }
     return keys;
 }

@@ -164,6 +164,7 @@ struct door *door_open(size_t threads)
     door->shared.clients = &door->clients;
     door->shared.executor = &door->executor;
     door->shared.doorkeeper = &door->doorkeeper;
+    door->shared.keepalive_s = DOOR_KEEPALIVE_S;
     make_bulk(door);
     open_listener(door);
     open_workers(door);

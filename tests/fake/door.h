@@ -12,6 +12,7 @@
 #define DOOR_WORKERS_MAX 4
 #define DOOR_ITEMS_MAX 16
 #define DOOR_BULK_SIZE 100000
+#define DOOR_KEEPALIVE_S 240
 
 struct door_item {
     char key[32];

@@ -2,6 +2,8 @@
 #include "fake/door.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +141,29 @@ static void test_descriptors_are_not_inherited(void **state)
     close(client);
 }
 
+static int read_option(int descriptor, int level, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+    assert_int_equal(getsockopt(descriptor, level, name, &value, &size), 0);
+    return value;
+}
+
+/* They are set on the door alone. */
+static void test_connections_inherit_their_options(void **state)
+{
+    struct door *door = *state;
+    int client = door_connect(door, 0);
+    assert_served(door, client);
+    int descriptor = door->clients.first.previous->descriptor;
+    assert_int_equal(read_option(descriptor, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(read_option(descriptor, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(read_option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE), DOOR_KEEPALIVE_S);
+    assert_int_equal(read_option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL), DOOR_KEEPALIVE_S / 3);
+    assert_int_equal(read_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT), 3);
+    close(client);
+}
+
 #define DOOR_TEST(test, threads)                                                                                          \
     {                                                                                                                     \
         #test " (" #threads ")", test, set_up, tear_down, (void *)(uintptr_t)&threads                                     \
@@ -152,6 +177,7 @@ int main(void)
         DOOR_TEST(test_accepting_rests_without_descriptors, none),
         DOOR_TEST(test_clients_are_listed, none),
         DOOR_TEST(test_descriptors_are_not_inherited, none),
+        DOOR_TEST(test_connections_inherit_their_options, none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

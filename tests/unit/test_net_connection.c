@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "net/pool.h"
+#include "net/turn.h"
 
 #include <malloc.h>
 #include <poll.h>
@@ -224,8 +225,8 @@ static void test_chatterer_leaves_room_for_others(void **state)
 }
 
 #define FLOODERS 12
-/* What a turn moves, and what the last connection of it may move above that, before and behind the others. */
-#define TURN_BYTES_MOST ((512 + 2 * 128 + 2 * 16) * 1024)
+/* What a turn moves: the last connection may move that much once more. */
+#define TURN_BYTES_MOST (2 * TURN_COST_MOST)
 
 static void flood(const int flooders[FLOODERS])
 {
@@ -234,6 +235,16 @@ static void flood(const int flooders[FLOODERS])
         while (send(flooders[i], bytes, sizeof(bytes), MSG_NOSIGNAL) > 0) {
         }
     }
+}
+
+/* Asks for a small item: the answer comes in the same turn, whatever else there is to be done in it. */
+static void assert_answered_at_once(struct door *door, int client)
+{
+    char reply[16];
+    assert_int_equal(send(client, "get k\r\n", 7, MSG_NOSIGNAL), 7);
+    door_turn(door);
+    assert_int_equal(recv(client, reply, sizeof(reply), 0), 5);
+    assert_memory_equal(reply, "END\r\n", 5);
 }
 
 /* Those who only send have nothing to write either. */
@@ -251,21 +262,68 @@ static void test_small_request_goes_before_floods(void **state)
         door_turn(door);
     }
     for (int i = 0; i < 100; i++) {
-        char reply[16];
-        assert_int_equal(send(other, "get k\r\n", 7, MSG_NOSIGNAL), 7);
-        int turns = 0;
-        for (; recv(other, reply, sizeof(reply), 0) != 5; turns++) {
-            uint64_t before = door_count(door, COUNTER_BYTES_READ);
-            assert_in_range(turns, 0, 2);
-            door_turn(door);
-            assert_in_range(door_count(door, COUNTER_BYTES_READ) - before, 0, TURN_BYTES_MOST);
-            flood(flooders);
-        }
+        uint64_t before = door_count(door, COUNTER_BYTES_READ);
+        assert_answered_at_once(door, other);
+        assert_in_range(door_count(door, COUNTER_BYTES_READ) - before, TURN_COST_MOST / 2, TURN_BYTES_MOST);
+        flood(flooders);
     }
     for (int i = 0; i < FLOODERS; i++) {
         close(flooders[i]);
     }
     close(other);
+}
+
+#define NEWCOMERS 60
+
+/* Accepting some hundred clients takes longer than anybody should wait, and so does letting them go. */
+static void test_small_request_goes_before_those_who_come_and_go(void **state)
+{
+    struct door *door = *state;
+    const uint64_t most_per_turn = TURN_COST_MOST / COST_OF_CONNECTION + 1;
+    int clients[NEWCOMERS], other = door_connect(door, 0);
+    turn(door, 5);
+    for (int i = 0; i < NEWCOMERS; i++) {
+        clients[i] = door_connect(door, 0);
+    }
+    uint64_t open = 1;
+    while (open < NEWCOMERS + 1) {
+        assert_answered_at_once(door, other);
+        assert_in_range(door_count(door, COUNTER_CURR_CONNECTIONS) - open, 1, most_per_turn);
+        open = door_count(door, COUNTER_CURR_CONNECTIONS);
+    }
+    turn(door, 5);
+    for (int i = 0; i < NEWCOMERS; i++) {
+        close(clients[i]);
+    }
+    while (open > 1) {
+        assert_answered_at_once(door, other);
+        assert_in_range(open - door_count(door, COUNTER_CURR_CONNECTIONS), 1, most_per_turn);
+        open = door_count(door, COUNTER_CURR_CONNECTIONS);
+    }
+    close(other);
+}
+
+/* A value that is thrown away takes no memory, ends where it ends, and is counted. */
+static void test_refused_value_is_not_held(void **state)
+{
+    struct door *door = *state;
+    enum { SIZE = 3000000 };
+    struct buffer request;
+    buffer_init(&request);
+    buffer_append(&request, SPAN("add k 0 0 3000000\r\n"));
+    buffer_reserve(&request, SIZE + 100);
+    memset(request.data + request.end, 'x', SIZE);
+    request.end += SIZE;
+    int client = door_connect(door, 0);
+    struct span last = SPAN("\r\nget k\r\nnonsense\r\n");
+    ask(door, client, buffer_content(&request), SPAN("SERVER_ERROR object too large for cache\r\n"));
+    assert_true(door_await_count(door, COUNTER_BYTES_READ, buffer_size(&request)));
+    turn(door, 3);
+    assert_int_equal(door_count(door, COUNTER_CLIENT_BYTES), 0);
+    ask(door, client, last, SPAN("END\r\nERROR\r\n"));
+    assert_int_equal(door_count(door, COUNTER_BYTES_READ), buffer_size(&request) + last.size);
+    close(client);
+    buffer_deinit(&request);
 }
 
 static void test_chatterer_gets_every_reply(void **state)
@@ -495,6 +553,9 @@ int main(void)
         DOOR_TEST(test_batch_outlives_its_connection, one),
         DOOR_TEST(test_chatterer_leaves_room_for_others, none),
         DOOR_TEST(test_small_request_goes_before_floods, none),
+        DOOR_TEST(test_small_request_goes_before_those_who_come_and_go, none),
+        DOOR_TEST(test_refused_value_is_not_held, none),
+        DOOR_TEST(test_refused_value_is_not_held, one),
         DOOR_TEST(test_chatterer_gets_every_reply, none),
         DOOR_TEST(test_chatterer_gets_every_reply, one),
         DOOR_TEST(test_closes_though_a_child_holds_the_socket, none),

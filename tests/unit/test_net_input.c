@@ -143,6 +143,21 @@ static void test_room_doubles_where_the_need_is_not_known(void **state)
     assert_int_equal(arrival->input.capacity, MIB);
 }
 
+/* A line as long as one before it is copied into memory that has been large enough, once. */
+static void test_where_the_need_is_not_known_memory_serves_again(void **state)
+{
+    struct arrival *arrival = *state;
+    receive(arrival, MIB, 0);
+    const char *memory = arrival->input.data;
+    pool_reclaim_buffer(&arrival->pool, &arrival->input);
+    receive(arrival, POOL_BUFFER_SIZE, 0);
+    assert_int_equal(arrival->input.capacity, POOL_BUFFER_SIZE);
+    receive(arrival, MIB - POOL_BUFFER_SIZE, 0);
+    assert_ptr_equal(arrival->input.data, memory);
+    assert_int_equal(arrival->input.capacity, MIB);
+    assert_int_equal(buffer_size(&arrival->input), MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_needed_is_not_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_memory_does_not_grow_for_the_next_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_room_doubles_where_the_need_is_not_known, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_where_the_need_is_not_known_memory_serves_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

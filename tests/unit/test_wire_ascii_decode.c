@@ -490,6 +490,22 @@ static void test_words_at_every_place(void **state)
     }
 }
 
+/* Spaces behind the last key are looked through backwards, in steps, too. */
+static void test_spaces_behind_the_keys(void **state)
+{
+    (void)state;
+    for (size_t spaces = 0; spaces < 200; spaces++) {
+        for (size_t size = 1; size < 20; size++) {
+            char line[300];
+            int length = snprintf(line, sizeof line, "get x %.*s%*s\r\n", (int)size, KEY_250, (int)spaces, "");
+            struct decoded decoded;
+            assert_int_equal(decode(span_of(line, (size_t)length), &decoded), DECODE_REQUEST);
+            assert_ptr_equal(decoded.keys.data, line + 4);
+            assert_int_equal(decoded.keys.size, 2 + size);
+        }
+    }
+}
+
 /* Each prefix in memory of its own, so that a read beyond its end is seen. */
 static void assert_prefix(struct span whole, size_t size, const struct decoded *expected)
 {
@@ -582,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_http_closes),
         cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_spaces_behind_the_keys),
         cmocka_unit_test(test_words_at_every_place),
         cmocka_unit_test(test_every_split),
     };
