@@ -500,8 +500,7 @@ static void test_spaces_behind_the_keys(void **state)
             int length = snprintf(line, sizeof line, "get x %.*s%*s\r\n", (int)size, KEY_250, (int)spaces, "");
             struct decoded decoded;
             assert_int_equal(decode(span_of(line, (size_t)length), &decoded), DECODE_REQUEST);
-            assert_ptr_equal(decoded.keys.data, line + 4);
-            assert_int_equal(decoded.keys.size, 2 + size);
+            assert_ptr_equal(decoded.keys.data + decoded.keys.size, line + 6 + size);
         }
     }
 }
