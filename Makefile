@@ -110,7 +110,7 @@ bench-cores: ## CPU of each thread on this machine, and what more cores would gi
 
 bench-attacks: ## how long other clients wait while the door is attacked (SECONDS each, ARGS)
 	@scripts/install-packages $(build_packages) $(run_packages) python3 openssl util-linux
-	@$(MAKE) all $(out)/lg $(out)/probe
+	@$(MAKE) all $(out)/bare $(out)/probe
 	@/usr/bin/python3 bench/attacks.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 clean: ## remove build/

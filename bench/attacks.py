@@ -6,6 +6,11 @@ whenever it wakes (SCHED_FIFO), so that its own waiting is not measured. For eac
 each, over the memcached door and over RESP. One table at the end; medians of ROUNDS. Needs root for SCHED_FIFO, and an
 otherwise idle machine.
 
+The prober still waits for what the attackers and the kernel's network do on the two processors, as a system call is not
+interrupted. How long that is, a bystander tells: a server that nobody attacks (bench/bare.c), on the server's processor and with
+precedence over it, asked by a prober of its own at the same time. By how much its clients wait longer during the attack is not
+the attacked server's doing; "own" is the ratio without that.
+
     make bench-attacks
     bench/attacks.py --seconds 2 --rounds 1 --only idle,tls
 """
@@ -28,10 +33,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CPU, OTHERS_CPU = 0, 1
-PORT, RESP_PORT, TLS_PORT = 21311, 21312, 21313
+PORT, RESP_PORT, TLS_PORT, BYSTANDER_PORT = 21311, 21312, 21313, 21314
 CONNECTIONS = 10000
 MANY, SOME = 5000, 500
 MIB = 1 << 20
+CALL = 1 << 16  # what attackers send or receive at once: longer calls would keep the prober, not the server, waiting
 ITEMS = 200000
 SETTLING = 5
 
@@ -141,7 +147,7 @@ def flood(data, count=4):
     """Sends the same again and again on some connections and reads whatever comes."""
     sockets = [dial() for _ in range(count)]
     views = {sock: memoryview(data) for sock in sockets}
-    scratch = bytearray(1 << 18)
+    scratch = bytearray(CALL)
     for sock in sockets:
         sock.setblocking(False)
     ready()
@@ -152,7 +158,7 @@ def flood(data, count=4):
                 if sock.recv_into(scratch) == 0:
                     raise ConnectionResetError
             for sock in writable:
-                views[sock] = views[sock][sock.send(views[sock]):] or memoryview(data)
+                views[sock] = views[sock][sock.send(views[sock][:CALL]):] or memoryview(data)
         except BlockingIOError:
             pass
         except ConnectionError:
@@ -285,15 +291,33 @@ def fill():
             received += sock.recv(4096)
 
 
+def start_bystander():
+    """Answers as many bytes as a get has with END."""
+    bystander = subprocess.Popen(["chrt", "-f", "50", "taskset", "-c", str(SERVER_CPU), str(ROOT / "build/bare"), "-p", str(BYSTANDER_PORT),
+                                  "-q", str(len("get probe\r\n"))], stdin=subprocess.PIPE)
+    bystander.stdin.write(b"END\r\n")
+    bystander.stdin.close()
+    for _ in range(500):
+        try:
+            socket.create_connection(("127.0.0.1", BYSTANDER_PORT)).close()
+            return bystander
+        except OSError:
+            time.sleep(0.02)
+    sys.exit("the bystander does not answer")
+
+
+def statistics_of(command=b"stats"):
+    with dial() as sock:
+        sock.sendall(command + b"\r\n")
+        received = b""
+        while not received.endswith((b"END\r\n", b"RESET\r\n")):
+            received += sock.recv(65536)
+    return dict(line.split()[1:3] for line in received.split(b"\r\n") if line.startswith(b"STAT "))
+
+
 def connections():
     """Open now, the asker's own not counted."""
-    with dial() as sock:
-        sock.sendall(b"stats\r\n")
-        received = b""
-        while not received.endswith(b"END\r\n"):
-            received += sock.recv(65536)
-    [line] = [line for line in received.split(b"\r\n") if line.startswith(b"STAT curr_connections ")]
-    return int(line.split()[2]) - 1
+    return int(statistics_of()[b"curr_connections"]) - 1
 
 
 def resident(server):
@@ -302,10 +326,10 @@ def resident(server):
 
 
 def probe(seconds):
-    """p99 of both doors, measured at once."""
+    """Of both doors and of the bystander, measured at once."""
     words = ["chrt", "-f", "50", "taskset", "-c", str(OTHERS_CPU), str(ROOT / "build/probe")]
     runs = [subprocess.Popen([*words, str(port), str(seconds), what], stdout=subprocess.PIPE, text=True)
-            for port, what in ((PORT, "get"), (RESP_PORT, "ping"))]
+            for port, what in ((PORT, "get"), (RESP_PORT, "ping"), (BYSTANDER_PORT, "get"))]
     answers = [run.communicate()[0] for run in runs]
     return [json.loads(answer) if answer else None for answer in answers]
 
@@ -317,7 +341,10 @@ def under_attack(name, seconds):
         if attacker.stdout.readline() != "ready\n":
             sys.exit(f"the attack {name} did not begin")
         time.sleep(0.3)
-        return probe(seconds)
+        statistics_of(b"stats reset")
+        answers = probe(seconds)
+        longest_turn = int(statistics_of()[b"longest_turn_us"])
+        return [*answers, longest_turn]
     finally:
         attacker.kill()
         attacker.wait()
@@ -334,6 +361,7 @@ def wait_for_peace():
 
 
 def measure(name, arguments, server):
+    """The larger of both doors' ratios: as it is, and the server's own."""
     quiet, during = [], []
     for _ in range(arguments.rounds):
         quiet.append(probe(arguments.seconds))
@@ -342,15 +370,35 @@ def measure(name, arguments, server):
         wait_for_peace()
     if None in itertools.chain(*quiet, *during):
         print(f"{name:12} a prober was dropped")
-        return False
-    figures = []
+        return float("inf"), float("inf")
+
+    def median(rounds, whom, key):
+        return statistics.median(answers[whom][key] for answers in rounds)
+
+    beside = [median(rounds, 2, "p99") for rounds in (quiet, during)]
+    foreign = max(beside[1] - beside[0], 0)
+    words, ratios, own = [f"{name:12}"], [], []
     for door in (0, 1):
-        for rounds in (quiet, during):
-            figures += [statistics.median(answers[door][key] for answers in rounds) for key in ("p50", "p99")]
-    ratios = [figures[3] / figures[1], figures[7] / figures[5]]
-    print(f"{name:12} {figures[0]:8.0f} {figures[1]:8.0f} {figures[2]:8.0f} {figures[3]:8.0f} {ratios[0]:7.1f}   "
-          f"{figures[5]:8.0f} {figures[7]:8.0f} {ratios[1]:7.1f}   {size:6}", flush=True)
-    return max(ratios) <= 3
+        before, after = (median(rounds, door, "p99") for rounds in (quiet, during))
+        ratios.append(after / before)
+        own.append((after - foreign) / before)
+        words.append(f"{median(quiet, door, 'p50'):6.0f} {before:6.0f} {median(during, door, 'p50'):6.0f} {after:6.0f} {ratios[-1]:5.1f} {own[-1]:5.1f} ")
+    turn = statistics.median(answers[3] for answers in during)
+    print(*words, f"{beside[0]:6.0f} {beside[1]:6.0f}  {turn:7.0f}  {size:5}", flush=True)
+    return max(ratios), max(own)
+
+
+def print_head():
+    columns = f"{'p50':>6} {'p99':>6} {'p50':>6} {'p99':>6} {'p99':>5} {'p99':>5} "
+    states = f"{'quiet':>6} {'quiet':>6} {'attack':>6} {'attack':>6} {'ratio':>5} {'own':>5} "
+    print("microseconds; get over the memcached door, PING over RESP, a bystander's clients; the server's longest turn; MiB that it holds\n"
+          f"{'attack':12} {'get':39} {'PING':39} {'bystander':14} {'turn':>7}  {'RSS':>5}\n"
+          f"{'':12} {columns} {columns} {'p99':>6} {'p99':>6}\n{'':12} {states} {states} {'quiet':>6} {'attack':>6}")
+
+
+def tell(names, ratios, kind):
+    within = [name for name, ratio in zip(names, ratios) if ratio <= 3]
+    print(f"{len(within)} of {len(names)} within 3 times, {kind}: {' '.join(within)}")
 
 
 def main():
@@ -369,17 +417,18 @@ def main():
     folder = tempfile.mkdtemp(prefix="diglot-attacks-")
     make_certificate(folder)
     server = start_server(folder, arguments)
+    bystander = start_bystander()
     try:
         fill()
-        print("microseconds; get over the memcached door, PING over RESP; MiB that the server holds during the attack\n"
-              f"{'attack':12} {'p50':>8} {'p99':>8} {'p50':>8} {'p99':>8} {'p99':>7}   {'PING p99':>8} {'p99':>8} {'p99':>7}   {'RSS':>6}\n"
-              f"{'':12} {'quiet':>8} {'quiet':>8} {'attack':>8} {'attack':>8} {'ratio':>7}   {'quiet':>8} {'attack':>8} {'ratio':>7}")
+        print_head()
         names = arguments.only.split(",")
-        within = [name for name in names if measure(name, arguments, server)]
-        print(f"{len(within)} of {len(names)} within 3 times: {' '.join(within)}")
+        ratios, own = zip(*(measure(name, arguments, server) for name in names))
+        tell(names, ratios, "all that its clients wait")
+        tell(names, own, "but for what the bystander's wait longer, too")
     finally:
-        server.kill()
-        server.wait()
+        for process in (bystander, server):
+            process.kill()
+            process.wait()
         shutil.rmtree(folder)
 
 
