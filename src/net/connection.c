@@ -17,6 +17,8 @@
 #define STEPS_PER_TURN 16
 /* What one step moves at most. */
 #define BYTES_PER_STEP TURN_COST_MOST
+/* A value of a mebibyte that is sent from where the engine keeps it goes at once: in four parts that costs half as much again. */
+#define BYTES_OF_OFFER ((size_t)1024 * 1024)
 /* One connection gives way to the others when it has moved so many in a turn, … */
 #define BYTES_PER_ADVANCE ((size_t)128 * 1024)
 /* … and with more than these they go before it in the next. */
@@ -391,14 +393,14 @@ static ssize_t send_output(const struct connection *connection, size_t size)
     return transport_send_parts(connection->descriptor, connection->tls, parts, count);
 }
 
-/* Writes what the socket takes, or as much as one step may; false when it has failed. */
-static bool write_output(struct connection *connection)
+/* Writes what the socket takes, `most` bytes at most; false when it has failed. */
+static bool write_output(struct connection *connection, size_t most)
 {
     size_t pending = size_pending(connection);
     if (pending == 0 || !connection->is_writable) {
         return true;
     }
-    size_t size = pending < BYTES_PER_STEP ? pending : BYTES_PER_STEP;
+    size_t size = pending < most ? pending : most;
     ssize_t sent = send_output(connection, size);
     if (sent >= 0) {
         count_written(connection, (size_t)sent);
@@ -443,7 +445,7 @@ static bool take_offer(struct outlet *outlet, const struct result *result, struc
     if (!session_encode_ahead(&connection->session, batch, result, value, &connection->output)) {
         return false;
     }
-    while (size_pending(connection) > 0 && connection->is_writable && write_output(connection)) {
+    while (size_pending(connection) > 0 && connection->is_writable && write_output(connection, BYTES_OF_OFFER)) {
     }
     keep_rest(batch);
     return true;
@@ -457,7 +459,7 @@ static enum step take_step(struct connection *connection)
     }
     encode_replies(connection);
     memory_settle_loan(connection);
-    if (!write_output(connection)) {
+    if (!write_output(connection, BYTES_PER_STEP)) {
         connection->end = "error";
         return STEP_CLOSE;
     }
