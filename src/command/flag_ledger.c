@@ -347,7 +347,8 @@ void ledger_apply_note(struct flag_ledger *ledger, const struct note *note)
     case NOTE_POISON: poison_ledger(ledger, note->item.db, note->item.slot); break;
     case NOTE_NOTHING:
     case NOTE_CAME:
-    case NOTE_LEDGER_CAME: break; /* nothing, without a cluster that they can have come from */
+    case NOTE_LEDGER_CAME:
+    case NOTE_LEDGER_LEFT: break; /* nothing, without a cluster */
     }
 }
 

@@ -33,6 +33,7 @@ enum note_kind {
     NOTE_NOTHING,
     NOTE_CAME,   /* the item came from another node of the cluster */
     NOTE_LEDGER_CAME, /* so did, or may have, the ledger of item.slot */
+    NOTE_LEDGER_LEFT, /* the ledger of item.slot went to another node, though the slot was ours when last we knew */
 };
 
 /* What an event left to be done. */
@@ -111,6 +112,15 @@ void ledger_write_record(struct flag_ledger *ledger, struct item_place place, ui
 
 /* Ends the poisoning of a slot: no item is lost any more. */
 void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot);
+
+/* Adds one, if there is anything to be done about it here. */
+void ledger_add_note(struct flag_ledger *ledger, struct note note);
+
+/* True when the note concerns all items of its slot. */
+static inline bool note_is_about_ledger(const struct note *note)
+{
+    return note->kind == NOTE_POISON || note->kind == NOTE_LEDGER_CAME || note->kind == NOTE_LEDGER_LEFT;
+}
 
 /* Forgets all notes, and gives the memory of a burst of them back. */
 void ledger_drop_notes(struct flag_ledger *ledger);

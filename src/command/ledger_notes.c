@@ -11,7 +11,7 @@
 #define RESCUED_KEPT (64 * 1024)
 #define RESCUED_MOST (16 * 1024 * 1024)
 
-static void add_note(struct flag_ledger *ledger, struct note note)
+void ledger_add_note(struct flag_ledger *ledger, struct note note)
 {
     if (!ledger->is_primary) return;
     if (ledger->note_count == ledger->note_capacity) {
@@ -25,7 +25,7 @@ static void add_note(struct flag_ledger *ledger, struct note note)
 void ledger_put_notes_first(struct flag_ledger *ledger, const struct note *notes, size_t count)
 {
     size_t before = ledger->note_count;
-    for (size_t i = 0; i < count; i++) add_note(ledger, notes[i]);
+    for (size_t i = 0; i < count; i++) ledger_add_note(ledger, notes[i]);
     size_t added = ledger->note_count - before;
     if (added == 0) return;
     memmove(ledger->notes + added, ledger->notes, before * sizeof *ledger->notes);
@@ -54,8 +54,7 @@ bool ledger_has_note(const struct flag_ledger *ledger, struct item_place place)
     for (size_t i = 0; i < ledger->note_count; i++) {
         const struct note *note = &ledger->notes[i];
         if (places_equal(note->item, place) || places_equal(note->from, place)) return true;
-        bool is_about_slot = note->kind == NOTE_POISON || note->kind == NOTE_LEDGER_CAME;
-        if (is_about_slot && note->item.db == place.db && note->item.slot == place.slot) return true;
+        if (note_is_about_ledger(note) && note->item.db == place.db && note->item.slot == place.slot) return true;
     }
     return false;
 }
@@ -79,7 +78,7 @@ static bool is_noted_last(const struct flag_ledger *ledger, const struct note *n
 static void note_item(struct flag_ledger *ledger, enum note_kind kind, int db, const struct item_key *key)
 {
     struct note note = {.kind = kind, .item = place_of(db, key)};
-    if (may_have_flags(ledger, db, key->slot) && !is_noted_last(ledger, &note)) add_note(ledger, note);
+    if (may_have_flags(ledger, db, key->slot) && !is_noted_last(ledger, &note)) ledger_add_note(ledger, note);
 }
 
 void flag_ledger_note_overwrite(struct flag_ledger *ledger, int db, const struct item_key *key)
@@ -106,7 +105,7 @@ void flag_ledger_note_new(struct flag_ledger *ledger, int db, const struct item_
 static void note_carry(struct flag_ledger *ledger, struct note note)
 {
     if (may_have_flags(ledger, note.from.db, note.from.slot) || may_have_flags(ledger, note.item.db, note.item.slot))
-        add_note(ledger, note);
+        ledger_add_note(ledger, note);
 }
 
 void flag_ledger_note_move(struct flag_ledger *ledger, int from_db, const struct item_key *from, int to_db,
@@ -129,7 +128,7 @@ void flag_ledger_note_copy_from_any_db(struct flag_ledger *ledger, const struct 
 
 void flag_ledger_note_unknown(struct flag_ledger *ledger, int db, const struct item_key *key)
 {
-    add_note(ledger, (struct note){.kind = NOTE_UNKNOWN, .item = place_of(db, key)});
+    ledger_add_note(ledger, (struct note){.kind = NOTE_UNKNOWN, .item = place_of(db, key)});
 }
 
 void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t slot)
@@ -139,7 +138,7 @@ void flag_ledger_note_ledger_lost(struct flag_ledger *ledger, int db, uint16_t s
     slot_map_poison(&ledger->slots, db, slot);
     bool is_noted = states->ledger[slot] == SLOT_LOST;
     slot_map_set(states, slot, ledger->is_primary ? SLOT_LOST : SLOT_UNKNOWN);
-    if (!is_noted) add_note(ledger, (struct note){.kind = NOTE_POISON, .item = {.db = db, .slot = slot}});
+    if (!is_noted) ledger_add_note(ledger, (struct note){.kind = NOTE_POISON, .item = {.db = db, .slot = slot}});
 }
 
 void flag_ledger_note_ledger_leaving(struct flag_ledger *ledger, int db, uint16_t slot, struct span table)
@@ -171,7 +170,7 @@ void flag_ledger_note_ledger_changed(struct flag_ledger *ledger, int db, uint16_
     struct slot_states *states = slot_map_database(&ledger->slots, db);
     bool replaces = states->ledger[slot] == SLOT_PRESENT || slot_map_is_poisoned(&ledger->slots, db, slot);
     if (ledger->is_primary && ledger->tenures.authority)
-        add_note(ledger, (struct note){.kind = NOTE_LEDGER_CAME, .item = {.db = db, .slot = slot}});
+        ledger_add_note(ledger, (struct note){.kind = NOTE_LEDGER_CAME, .item = {.db = db, .slot = slot}});
     else if (ledger->is_primary && replaces)
         flag_ledger_note_ledger_lost(ledger, db, slot);
     else

@@ -243,11 +243,12 @@ bool flag_ledger_has_left(struct flag_ledger *ledger, int db, uint16_t slot)
 
 void flag_ledger_note_ledger_left(struct flag_ledger *ledger, int db, uint16_t slot)
 {
-    if (ledger_tenure(ledger, slot) == TENURE_OURS) {
-        flag_ledger_note_ledger_lost(ledger, db, slot);
-    } else if (ledger_tenure(ledger, slot) == TENURE_LEAVING) {
+    enum slot_tenure tenure = ledger_tenure(ledger, slot);
+    if (tenure_serves(tenure)) {
         slot_map_clean(&ledger->slots, db, slot);
         set_state(ledger, db, slot, SLOT_GONE);
+        if (tenure == TENURE_OURS)
+            ledger_add_note(ledger, (struct note){.kind = NOTE_LEDGER_LEFT, .item = {.db = db, .slot = slot}});
     } else {
         forget_slot(ledger, slot);
         ledger->tenures.has_arrived[slot] = false;
@@ -280,6 +281,7 @@ static void settle_ours(struct flag_ledger *ledger, const struct note *note)
     switch (note->kind) {
     case NOTE_CAME: doubt_item(ledger, note); break;
     case NOTE_LEDGER_CAME: doubt_ledger(ledger, note); break;
+    case NOTE_LEDGER_LEFT: flag_ledger_note_ledger_lost(ledger, note->item.db, note->item.slot); break;
     default: ledger_apply_note(ledger, note); break;
     }
 }
@@ -301,17 +303,12 @@ static void accept_ledger(struct flag_ledger *ledger, const struct note *note)
     release_waiting(ledger, slot);
 }
 
-static bool is_about_ledger(const struct note *note)
-{
-    return note->kind == NOTE_POISON || note->kind == NOTE_LEDGER_CAME;
-}
-
 static void settle_before_ledger(struct flag_ledger *ledger, const struct note *note)
 {
     struct note unknown = {.kind = NOTE_UNKNOWN, .item = note->item};
     if (note->kind != NOTE_CAME) {
         let_wait(ledger, note);
-        if (!is_about_ledger(note)) decide_watch(ledger, note->item.slot);
+        if (!note_is_about_ledger(note)) decide_watch(ledger, note->item.slot);
     } else if (find_waiting(ledger, note)) {
         let_wait(ledger, &unknown); /* it came, was changed here, and came again */
     }
@@ -342,7 +339,7 @@ void ledger_settle_in_cluster(struct flag_ledger *ledger, const struct note *not
     case TENURE_LEAVING: settle_leaving(ledger, note); break;
     case TENURE_COMING: settle_coming(ledger, note); break;
     case TENURE_ELSEWHERE:
-        if (is_about_ledger(note)) forget_slot(ledger, note->item.slot);
+        if (note_is_about_ledger(note)) forget_slot(ledger, note->item.slot);
         break;
     }
 }

@@ -76,7 +76,8 @@ static void send_behind_others(const struct departure *departure)
     api.CommandFilterArgDelete(departure->filter, departure->ledger_at);
 }
 
-static void hold_ledger_back(struct engine *engine, const struct departure *departure)
+/* True when it goes all the same. */
+static bool hold_ledger_back(struct engine *engine, const struct departure *departure)
 {
     uint64_t listed = (uint64_t)(departure->end - departure->first);
     bool are_all = cluster_count_keys(&engine->cluster, departure->slot) <= listed;
@@ -86,17 +87,19 @@ static void hold_ledger_back(struct engine *engine, const struct departure *depa
         api.CommandFilterArgDelete(departure->filter, departure->ledger_at);
     else
         send_other_key(engine, departure);
+    return are_all;
 }
 
-/* Before a key leaves it is known that its slot does. */
+/* Before a key leaves it is known that its slot does. Whether the command is executed now or waits in MULTI nobody says. */
 static void note_departure(struct engine *engine, RedisModuleCommandFilterCtx *filter, int count)
 {
     struct departure departure = {.filter = filter};
     if (!find_keys(&departure, count)) return;
     departure.slot = hash_slot(words_argument(filter, departure.first));
-    if (cluster_confirm(&engine->cluster, departure.slot) != TENURE_LEAVING) return;
+    bool is_leaving = cluster_confirm(&engine->cluster, departure.slot) == TENURE_LEAVING;
     find_ledger(&departure, engine->ledger);
-    if (departure.ledger_at > 0) hold_ledger_back(engine, &departure);
+    if (departure.ledger_at > 0 && (!is_leaving || hold_ledger_back(engine, &departure)))
+        engine->has_sent_ledger[departure.slot] = true;
 }
 
 static void note_arrival(struct engine *engine, struct span name)
@@ -119,4 +122,12 @@ void cluster_traffic_note_command(struct engine *engine, RedisModuleCommandFilte
         note_arrival(engine, words_argument(filter, 1));
     engine_keyspace_leave(&engine->keyspace);
     engine->traffic = leaves ? TRAFFIC_LEAVES : TRAFFIC_ARRIVES;
+}
+
+/* Commands that have waited in MULTI are executed unseen. */
+bool cluster_traffic_takes_ledger(struct engine *engine, RedisModuleCtx *ctx, uint16_t slot)
+{
+    bool has_waited = engine->has_sent_ledger[slot] && api.GetContextFlags(ctx) & API_CONTEXT_EXEC;
+    engine->has_sent_ledger[slot] = false;
+    return has_waited || engine->traffic == TRAFFIC_LEAVES;
 }

@@ -12,7 +12,7 @@
 
 struct engine;
 
-/* What the command does that is being executed. */
+/* What the command does that is being executed; none that has waited in MULTI. */
 enum cluster_traffic {
     TRAFFIC_NONE,
     TRAFFIC_LEAVES,  /* MIGRATE */
@@ -21,5 +21,8 @@ enum cluster_traffic {
 
 /* The command filter. */
 void cluster_traffic_note_command(struct engine *engine, RedisModuleCommandFilterCtx *filter, struct span name, int count);
+
+/* The event "del" of a slot's ledger: true when it has gone to another node. */
+bool cluster_traffic_takes_ledger(struct engine *engine, RedisModuleCtx *ctx, uint16_t slot);
 
 #endif

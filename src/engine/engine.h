@@ -23,6 +23,7 @@ struct engine {
     struct command_context command; /* of the memcached door */
     struct cluster cluster;
     enum cluster_traffic traffic; /* of the command at work; none without a cluster */
+    bool has_sent_ledger[HASH_SLOTS]; /* a MIGRATE takes the slot's ledger, or will at the end of a MULTI */
     struct access access;
     struct calm calm;
     struct turnover turnover;

@@ -97,7 +97,8 @@ static void note_ledger_change(struct engine *engine, RedisModuleCtx *ctx, int d
     if (change == CHANGE_MOVED_FROM) relocations_note_moved_from(engine, db, key);
     if (change == CHANGE_MOVED_TO) relocations_note_moved_to_ledger(engine, ctx, is_move(event));
     if (change == CHANGE_COPIED_TO) relocations_note_copied_to_ledger(engine, ctx, db, key);
-    bool has_left = change == CHANGE_REMOVED && engine->traffic == TRAFFIC_LEAVES && strcmp(event, "del") == 0;
+    bool is_deleted = change == CHANGE_REMOVED && strcmp(event, "del") == 0;
+    bool has_left = is_deleted && cluster_traffic_takes_ledger(engine, ctx, key->slot);
     if (change == CHANGE_IMPORTED || !engine->is_primary)
         flag_ledger_note_ledger_changed(engine->ledger, db, key->slot);
     else if (has_left)

@@ -130,6 +130,55 @@ def test_the_ledger_goes_last_whatever_is_asked(cluster, nodes):
     cluster.move_classic(SLOT, other, owner)
 
 
+def in_transaction(node, *commands):
+    with node.resp_connection() as resp:
+        resp.call("MULTI")
+        for words in commands:
+            assert resp.call(*words) == b"QUEUED"
+        return resp.call("EXEC")
+
+
+def in_script(node, *commands):
+    with node.resp_connection() as resp:
+        return [resp.call("EVAL", "return redis.call(unpack(ARGV))", 0, *words) for words in commands]
+
+
+@pytest.mark.parametrize("run", [in_transaction, in_script])
+def test_moves_in_transactions_and_scripts(cluster, nodes, run):
+    """The ledger goes last, and leaves nothing behind that would be in the way."""
+    owner, other = nodes
+    fill(owner)
+    names, ledger = sorted(FLAGGED), ledger_name(b"{t}")
+
+    def migrate(*keys):
+        return "MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS", *keys
+    cluster.open_slot(SLOT, owner, other)
+    assert run(owner, migrate(ledger, *names[:5]), migrate(*names[5:10])) == [b"OK", b"OK"]
+    assert ledger in owner.keys_in(SLOT) and len(owner.keys_in(SLOT)) == 21
+    assert run(owner, migrate(ledger, *names[10:]), migrate(ledger)) == [b"OK", b"NOKEY"]
+    cluster.close_slot(SLOT, owner, other)
+    check_moved(owner, other)
+    cluster.move_classic(SLOT, other, owner)
+
+
+def test_a_slot_that_is_opened_in_the_transaction_that_moves_it(cluster, nodes):
+    """When the ledger is named nobody knows yet that its slot leaves: it goes first, and its items are misses, never wrong."""
+    owner, other = nodes
+    fill(owner)
+    names, ledger = sorted(FLAGGED), ledger_name(b"{t}")
+    other.cluster("SETSLOT", SLOT, "IMPORTING", owner.id)
+    in_transaction(owner, ("CLUSTER", "SETSLOT", SLOT, "MIGRATING", other.id),
+                   ("MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS", ledger, *names[:5]))
+    while cluster.move_some(SLOT, owner, other, 5):
+        pass
+    cluster.close_slot(SLOT, owner, other)
+    with other.connect() as door:
+        for key, item in FLAGGED.items():
+            assert door.get(key) in (item, None) and other.resp().get(key) == item[0]
+    assert not owner.keys_in(SLOT) and other.keys_in(SLOT) == {*FLAGGED, ledger}
+    cluster.move_classic(SLOT, other, owner)
+
+
 def test_what_is_served_while_a_slot_moves(cluster, nodes):
     owner, other = nodes
     fill(owner)

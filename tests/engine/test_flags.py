@@ -3,6 +3,7 @@ import random
 import time
 
 import pytest
+from redis import RedisError
 
 from lib import servers
 from lib.engine_ledger import diglot_get, key_slot, ledger_of, ledgers
@@ -387,6 +388,33 @@ def test_flags_go_where_their_item_goes(client, redis, change, flags):
         assert seen[key][1] == flags, key
     assert seen.get(b"flagged", (b"carried",))[0] == b"carried" or seen[b"flagged"][1] == 99
     assert all(seen[key][1] == 0 for key in seen if seen[key][0] in (b"p", b"x"))
+
+
+def test_flags_go_along_where_memory_is_full(start):
+    """RENAME and MOVE are taken where the engine has no memory for more; so is the ledger's part of them."""
+    server = start(config={"appendonly": "yes", "appendfsync": "always"})
+    redis = server.resp()
+    with server.connect() as door:
+        for i in range(6):
+            door.set(b"flagged%d" % i, b"%d" % i, i + 1)
+            door.set(b"plain%d" % i, b"plain %d" % i)
+        redis.config_set("maxmemory", 1)
+        assert door.ask(b"set x 0 0 1\r\ny") == b"SERVER_ERROR out of memory storing object"
+        for i in (0, 1):  # to a slot without a ledger, and over items that have other flags, or none
+            assert redis.rename(f"flagged{i}", f"elsewhere{i}")
+        assert redis.rename("flagged2", "flagged3") and redis.rename("flagged4", "plain4") and redis.rename("plain5", "flagged5")
+        assert redis.move("elsewhere1", 1)
+        with pytest.raises(RedisError, match="OOM"):
+            redis.copy("elsewhere0", "copied")
+    expected = {b"elsewhere0": (b"0", 1), b"flagged3": (b"2", 3), b"plain4": (b"4", 5), b"flagged5": (b"plain 5", 0)}
+
+    def check():
+        assert read(server, [*expected, b"flagged0", b"flagged2", b"flagged4", b"plain5", b"elsewhere1"]) == expected
+        assert diglot_get(server.resp(1), "elsewhere1") == (b"1", 2)
+    check()
+    server.kill()
+    server.restart()
+    check()
 
 
 def test_a_moved_item_has_its_flags_in_the_other_database(server, client, redis):
