@@ -18,6 +18,22 @@ static char *next_warning(struct migration *migration)
 
 #define WARN(migration, ...) ((void)snprintf(next_warning(migration), MIGRATION_TEXT, __VA_ARGS__))
 
+static bool is_down(const struct fact *fact)
+{
+    return facts_is_server(fact) && strstr(fact->value, "state=down");
+}
+
+/* An old server that is down; NULL: none is. */
+static const struct fact *find_down(const struct facts *facts)
+{
+    for (size_t i = 0; i < facts->count; i++) {
+        if (is_down(&facts->list[i])) {
+            return &facts->list[i];
+        }
+    }
+    return NULL;
+}
+
 static enum phase find_phase(const struct facts *facts, const struct migration *migration)
 {
     if (!facts->has_module) {
@@ -54,11 +70,13 @@ static void describe(struct migration *migration)
 /* While some keys live in the old fleet, the way back is the same but for what there is to wait for. */
 #define BACK_FROM_HERE "CONFIG SET diglot.upstream-share 0, wait for mirror waiting 0, then point the clients at the old servers"
 
-static void advise(const struct facts *facts, struct migration *migration)
+struct advice {
+    const char *next, *way_back;
+};
+
+static struct advice advise_by_phase(const struct facts *facts, const struct migration *migration)
 {
-    static const struct {
-        const char *next, *way_back;
-    } advice[] = {
+    static const struct advice advice[] = {
         [PHASE_NATIVE] = {"done; `diglot detach` removes what the module has left", "load the module again"},
         [PHASE_BRIDGE] = {"move services to Redis clients one by one; to bring old data: CONFIG SET diglot.upstream, then `diglot import`",
                           "a service goes back to its memcached client"},
@@ -69,17 +87,38 @@ static void advise(const struct facts *facts, struct migration *migration)
         [PHASE_MIRRORING] = {"`diglot import`, then `diglot verify`; at its GO: CONFIG SET diglot.upstream \"\"", BACK_FROM_HERE},
         [PHASE_SHARING] = {"`diglot verify`, then raise diglot.upstream-share step by step to 100", BACK_FROM_HERE},
     };
-    bool is_all_there = migration->phase == PHASE_SHARING && migration->share == 0;
-    const char *next = advice[migration->phase].next, *way_back = advice[migration->phase].way_back;
-    if (is_all_there) {
-        next = "point all clients that share keys here, then CONFIG SET diglot.upstream-share 10";
-        way_back = facts_number(facts, "mirror_waiting", 0) > 0 ? "wait for mirror waiting 0, then point the clients at the old servers"
-                                                                : "point the clients at the old servers, which have everything";
+    struct advice found = advice[migration->phase];
+    if (migration->phase == PHASE_SHARING && migration->share == 0) {
+        found.next = "point all clients that share keys here, then CONFIG SET diglot.upstream-share 10";
+        found.way_back = facts_number(facts, "mirror_waiting", 0) > 0 ? "wait for mirror waiting 0, then point the clients at the old servers"
+                                                                      : "point the clients at the old servers, which have everything";
     } else if (migration->phase == PHASE_SHARING && !migration->mirrors) {
-        way_back = advice[PHASE_READING].way_back;
+        found.way_back = advice[PHASE_READING].way_back;
     }
-    (void)snprintf(migration->next, MIGRATION_TEXT, "%s", next);
-    (void)snprintf(migration->way_back, MIGRATION_TEXT, "%s", way_back);
+    return found;
+}
+
+/* While an old server is down no key may move: what it alone has would count as missing, and copies to it wait. */
+static void advise_about(const struct fact *down, struct migration *migration)
+{
+    const char *otherwise = migration->share < 100
+        ? "if it is gone for good, so is what it alone had: CONFIG SET diglot.upstream-share 100 has its keys made anew here"
+        : "`diglot import` and `diglot verify` need it. If both are done: CONFIG SET diglot.upstream \"\"";
+    (void)snprintf(migration->next, MIGRATION_TEXT, "bring %.*s back before any other step; %s", (int)strcspn(down->value, ","), down->value, otherwise);
+    if (migration->mirrors && migration->share > 0) {
+        (void)snprintf(migration->way_back, MIGRATION_TEXT, "none while it is down; if it comes back empty, its keys are misses there");
+    }
+}
+
+static void advise(const struct facts *facts, struct migration *migration)
+{
+    const struct fact *down = migration->has_upstream ? find_down(facts) : NULL;
+    struct advice advice = advise_by_phase(facts, migration);
+    (void)snprintf(migration->next, MIGRATION_TEXT, "%s", advice.next);
+    (void)snprintf(migration->way_back, MIGRATION_TEXT, "%s", advice.way_back);
+    if (down) {
+        advise_about(down, migration);
+    }
 }
 
 /* ---- Warnings ---- */
@@ -108,7 +147,7 @@ static void warn_of_servers(const struct facts *facts, struct migration *migrati
 {
     for (size_t i = 0; i < facts->count; i++) {
         const struct fact *fact = &facts->list[i];
-        if (facts_is_server(fact) && strstr(fact->value, "state=down")) {
+        if (is_down(fact)) {
             WARN(migration, "the old server %.*s is down: %s", (int)strcspn(fact->value, ","), fact->value,
                  migration->share < 100 ? "its keys that live there are misses, and changes of them errors" : "what it has is missing here");
         }

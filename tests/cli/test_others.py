@@ -55,13 +55,16 @@ def test_status_follows_the_migration(start_engine, start_memcached):
 
 
 def test_status_warns_of_an_old_server_that_is_down(start_engine):
-    engine = start_engine(upstream="127.0.0.1:1")
+    engine = start_engine(upstream="127.0.0.1:1", upstream_share=50)
     with engine.connect() as connection:
-        def warning():
+        def report():
             connection.get(b"key")
-            return [line for line in on(engine, "status", "--seconds", 0).out.splitlines() if line.startswith("WARNING")]
-        assert wait_until(warning, "the server to be found down") == [
-            "WARNING    the old server 127.0.0.1:1 is down: what it has is missing here"]
+            told = on(engine, "status", "--seconds", 0, "--json").report
+            return told if told["warnings"] else None
+        told = wait_until(report, "the server to be found down")
+        assert told["warnings"] == ["the old server 127.0.0.1:1 is down: its keys that live there are misses, and changes of them errors"]
+        # Until it is back, nobody is told to move more keys.
+        assert told["next"].startswith("bring 127.0.0.1:1 back before any other step; ") and "step by step" not in told["next"]
 
 
 def test_status_shows_rates(start_engine):

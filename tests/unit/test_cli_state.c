@@ -113,6 +113,33 @@ static void test_the_way_back(void **state)
     assert_way_back("no", "100", "0", "none");
 }
 
+static void assert_advice_while_down(const char *share, const char *next, const char *way_back)
+{
+    struct facts facts;
+    struct migration migration;
+    facts_init(&facts);
+    facts.has_module = true;
+    add(&facts, "diglot.upstream", "a:1 b:1");
+    add(&facts, "diglot.upstream-mirror", "yes");
+    add(&facts, "diglot.upstream-share", share);
+    add(&facts, "server_0", "a:1,state=ready");
+    add(&facts, "server_1", "b:1,state=down");
+    migration_judge(&facts, NULL, &migration);
+    assert_non_null(strstr(migration.next, "bring b:1 back before any other step"));
+    assert_non_null(strstr(migration.next, next));
+    assert_non_null(strstr(migration.way_back, way_back));
+    facts_deinit(&facts);
+}
+
+/* Nobody is told to move keys, to import or to compare. */
+static void test_no_step_while_an_old_server_is_down(void **state)
+{
+    (void)state;
+    assert_advice_while_down("0", "if it is gone for good", "point the clients at the old servers");
+    assert_advice_while_down("50", "if it is gone for good", "none while it is down");
+    assert_advice_while_down("100", "If both are done: CONFIG SET diglot.upstream \"\"", "none while it is down");
+}
+
 static void test_warnings_of_the_mirror(void **state)
 {
     (void)state;
@@ -197,8 +224,8 @@ static void test_a_dashboard_in_trouble(void **state)
     const char *shown = buffer_content(&text).data;
     assert_non_null(strstr(shown, "[####################....................] 50 %\nWARNING    the old server b:11211 is down"));
     assert_true(span_starts_with(buffer_content(&text), SPAN("03:00:00 (q ends)  host:1  ")));
-    assert_non_null(strstr(shown, "\nnext       `diglot verify`"));
-    assert_non_null(strstr(shown, "\nway back   CONFIG SET diglot.upstream-share 0, wait for mirror waiting 0, then\n           point"));
+    assert_non_null(strstr(shown, "\nnext       bring b:11211 back before any other step; if it is gone for good"));
+    assert_non_null(strstr(shown, "\nway back   none while it is down; if it comes back empty"));
     assert_non_null(strstr(shown, "\nupstream   unstored 0\n"));
     assert_non_null(strstr(shown, "0.5 s behind"));
     assert_non_null(strstr(shown, "\nold fleet  old:11211  ready       1.6.18  answered 5,000 (2,000/s)  copying 7\n"));
@@ -301,7 +328,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phases),   cmocka_unit_test(test_warnings), cmocka_unit_test(test_info),
-        cmocka_unit_test(test_the_way_back), cmocka_unit_test(test_warnings_of_the_mirror),
+        cmocka_unit_test(test_the_way_back), cmocka_unit_test(test_no_step_while_an_old_server_is_down),
+        cmocka_unit_test(test_warnings_of_the_mirror),
         cmocka_unit_test(test_a_dashboard_in_trouble),
         cmocka_unit_test(test_rates),    cmocka_unit_test(test_a_dashboard_of_nothing), cmocka_unit_test(test_how_numbers_are_shown),
         cmocka_unit_test(test_redcouch), cmocka_unit_test(test_journal)};
