@@ -10,11 +10,6 @@
 
 static const char *const names[DIFFERENCES] = {"", "missing", "value", "flags", "ttl"};
 
-const char *divergence_name(enum difference kind)
-{
-    return names[kind];
-}
-
 void divergence_init(struct divergence *divergence, char delimiter)
 {
     (void)pthread_mutex_init(&divergence->lock, NULL);

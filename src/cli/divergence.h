@@ -46,9 +46,6 @@ void divergence_add(struct divergence *divergence, struct span key, enum differe
 /* All that differ, of one kind; DIFFERENCE_NONE: of all kinds. */
 uint64_t divergence_count(const struct divergence *divergence, enum difference kind);
 
-/* "missing", "value", … */
-const char *divergence_name(enum difference kind);
-
 /* The prefixes that differ, those with the most differences first. */
 void divergence_print(const struct divergence *divergence, FILE *stream);
 json_t *divergence_json(const struct divergence *divergence);

@@ -98,6 +98,7 @@ void command_execute(struct command_context *context, const struct request *requ
 /* A read that was answered ahead of its execution (command/batch.h), with this sighting: true when executing it now would
  * find the same. Then it is counted as if it had been. */
 bool command_take_answer(struct command_context *context, const struct sighting *sighting);
+
 /* The module's own keys beside the flag ledgers: which keys were changed here (upstream/marks.h). */
 #define COMMAND_UPSTREAM_PREFIX SPAN("diglot:upstream:")
 

@@ -1,7 +1,6 @@
-/* What the files of command/ share that execute requests: command.c (which request goes where), command_items.c (this
- * file's functions), command_store.c, command_count.c, command_change.c (delete, touch), command_read.c and
- * command_stats.c. Nobody else
- * includes this. */
+/* What the files of command/ share that execute requests: command.c (which request goes where), command_items.c (most functions
+ * of this header), command_store.c, command_count.c, command_change.c (delete, touch), command_read.c and command_stats.c. Nobody
+ * else includes this. */
 #ifndef DIGLOT_COMMAND_COMMAND_PARTS_H
 #define DIGLOT_COMMAND_COMMAND_PARTS_H
 

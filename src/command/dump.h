@@ -1,8 +1,8 @@
 /* lru_crawler metadump and mgdump: all items, in parts. A part is bounded in time and bytes; what is told of the walk is the
  * cursor that the request carries from one part to the next, so nothing is kept between them, and nothing is lost or
  * left behind when the client goes, or the database is emptied or swapped, in between. Keys that stay in place during the
- * whole dump are told at least once (the guarantee of SCAN). Keys that
- * whoever asks may not read (command_context.reader) are not told. Main thread only. */
+ * whole dump are told at least once (the guarantee of SCAN). Keys that whoever asks may not read (command_context.reader) are not
+ * told. Main thread only. */
 #ifndef DIGLOT_COMMAND_DUMP_H
 #define DIGLOT_COMMAND_DUMP_H
 

@@ -356,8 +356,3 @@ bool session_encode(struct session *session, struct batch *batch, struct buffer 
     }
     return !(session->is_closing && batch->encoded == batch->count);
 }
-
-bool session_has_more(const struct session *session, const struct buffer *input)
-{
-    return session->in_get || (!session->is_closing && buffer_size(input) > session->swallow);
-}

@@ -74,7 +74,4 @@ bool session_encode(struct session *session, struct batch *batch, struct buffer 
 MUST_USE bool session_encode_ahead(struct session *session, struct batch *batch, const struct result *result, struct span value,
                           struct buffer *output);
 
-/* True while requests or keys may be left that need no further input. */
-bool session_has_more(const struct session *session, const struct buffer *input);
-
 #endif

@@ -238,11 +238,3 @@ size_t fleet_server_of(const struct fleet *fleet, struct span key)
     uint32_t hash = key_hash(fleet->hash, key);
     return fleet->points ? server_on_ring(fleet, hash) : hash % fleet->count;
 }
-
-bool fleet_has_same_servers(const struct fleet *fleet, const struct fleet *other)
-{
-    bool is_same = fleet->count == other->count;
-    for (size_t i = 0; is_same && i < fleet->count; i++)
-        is_same = strcmp(fleet->servers[i].host, other->servers[i].host) == 0 && fleet->servers[i].port == other->servers[i].port;
-    return is_same;
-}

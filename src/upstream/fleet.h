@@ -28,7 +28,6 @@ enum distribution {
     /* The server whose name and the key together give the greatest MurmurHash3: pymemcache's HashClient. Neither
      * weights nor the hash of keys play a part. */
     DISTRIBUTION_RENDEZVOUS,
-    DISTRIBUTIONS
 };
 
 struct fleet_server {
@@ -61,8 +60,5 @@ void fleet_free(struct fleet **fleet);
 
 /* The server that has the key, as an index. */
 size_t fleet_server_of(const struct fleet *fleet, struct span key);
-
-/* Whether both name the same servers in the same order, whatever their weights and how keys are spread. */
-bool fleet_has_same_servers(const struct fleet *fleet, const struct fleet *other);
 
 #endif

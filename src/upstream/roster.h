@@ -16,9 +16,6 @@ enum server_state {
     SERVER_DOWN,       /* the breaker is open */
 };
 
-/* Longest version of a server that is kept, the terminator included. */
-#define SERVER_VERSION_SIZE 32
-
 /* Written by the upstream thread, read by any. */
 struct server_status {
     atomic_int state; /* enum server_state */

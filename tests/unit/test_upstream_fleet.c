@@ -99,19 +99,6 @@ static void test_bounds(void **state)
     assert_null(fleet_new(span_of(long_host, FLEET_HOST_SIZE), DISTRIBUTION_KETAMA, KEY_HASH_MD5, error));
 }
 
-static void test_same_servers(void **state)
-{
-    (void)state;
-    struct fleet *a = make(SPAN("a:1:3 b:2"), DISTRIBUTION_KETAMA, KEY_HASH_MD5);
-    struct fleet *b = make(SPAN("a:1,b:2:9"), DISTRIBUTION_MODULA, KEY_HASH_CRC);
-    struct fleet *c = make(SPAN("b:2 a:1"), DISTRIBUTION_KETAMA, KEY_HASH_MD5);
-    assert_true(fleet_has_same_servers(a, b));
-    assert_false(fleet_has_same_servers(a, c));
-    fleet_free(&a);
-    fleet_free(&b);
-    fleet_free(&c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,7 +106,6 @@ int main(void)
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_refused_lists),
         cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_same_servers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
