@@ -28,7 +28,8 @@ static const struct argp_option options[] = {
     {.name = "db", .key = OPTION_DB, .arg = "N", .doc = "The database of both (diglot.db)"},
     {0}};
 
-static const struct argp_child children[] = {{&sides_redis_argp, 0, NULL, 2}, {&sides_common_argp, 0, NULL, 3}, {0}};
+static const struct argp_child children[] = {
+    {&sides_redis_argp, 0, "The new one:", 2}, {&sides_common_argp, 0, "Connection and report:", 3}, {&sides_no_to_argp, 0, NULL, 0}, {0}};
 
 enum outcome { CONVERTED, THERE, GONE, FAILED, OUTCOMES };
 

@@ -89,18 +89,30 @@ static void put_sentence(const struct dashboard_view *view, struct buffer *outpu
     PUT(output, "%s%-10s %s%s\n", colour(view, code), title, text, colour(view, PLAIN));
 }
 
-static void put_head(const struct dashboard_view *view, struct buffer *output)
+/* "Valkey 9.1.2, primary"; of the memcached door there is no more to tell. */
+static void put_engine(const struct dashboard_view *view, struct buffer *output)
 {
     const struct facts *facts = view->facts;
     const char *valkey = facts_text(facts, "info.valkey_version"), *redis = facts_text(facts, "info.redis_version");
     const char *role = facts_text(facts, "info.role");
+    if (facts->has_module && !redis) {
+        PUT(output, "memcached door");
+        return;
+    }
+    PUT(output, "%s %s, %s", valkey ? "Valkey" : "Redis", valkey ? valkey : redis ? redis : "?",
+        role && strcmp(role, "slave") == 0 ? "replica" : "primary");
+}
+
+static void put_head(const struct dashboard_view *view, struct buffer *output)
+{
     char up[32];
-    progress_time(facts_number(facts, "info.uptime_in_seconds", 0), up);
+    progress_time(facts_number(view->facts, "info.uptime_in_seconds", 0), up);
     if (view->clock) {
         PUT(output, "%s (q ends)  ", view->clock);
     }
-    PUT(output, "%s%s%s  %s %s, %s, up %s\n", colour(view, BOLD), view->server, colour(view, PLAIN), valkey ? "Valkey" : "Redis",
-        valkey ? valkey : redis ? redis : "?", role && strcmp(role, "slave") == 0 ? "replica" : "primary", up);
+    PUT(output, "%s%s%s  ", colour(view, BOLD), view->server, colour(view, PLAIN));
+    put_engine(view, output);
+    PUT(output, ", up %s\n", up);
 }
 
 /* Where this is, what is wrong, and what to do. */
@@ -158,7 +170,11 @@ static void put_redis(const struct dashboard_view *view, struct buffer *output)
     const struct facts *facts = view->facts;
     char keys[32];
     progress_group(facts_number(facts, "curr_items", 0), keys);
-    PUT(output, "%-10s %" PRIu64 " clients", "redis", facts_number(facts, "info.connected_clients", 0));
+    if (facts_text(facts, "info.connected_clients")) {
+        PUT(output, "%-10s %" PRIu64 " clients", "redis", facts_number(facts, "info.connected_clients", 0));
+    } else {
+        PUT(output, "%-10s not asked (--redis)", "redis");
+    }
     put_counter(view, output, "commands", "info.total_commands_processed");
     if (facts->has_module) {
         PUT(output, "  items %s", keys);

@@ -24,7 +24,8 @@ static const struct argp_option options[] = {
      .doc = "If everything is ready, unload the module at once (MODULE UNLOAD; the engine has to allow it: enable-module-command)"},
     {0}};
 
-static const struct argp_child children[] = {{&sides_redis_argp, 0, NULL, 2}, {&sides_common_argp, 0, NULL, 3}, {0}};
+static const struct argp_child children[] = {
+    {&sides_redis_argp, 0, "The new one:", 2}, {&sides_common_argp, 0, "Connection and report:", 3}, {&sides_no_to_argp, 0, NULL, 0}, {0}};
 
 struct check {
     bool is_good;

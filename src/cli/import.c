@@ -24,7 +24,8 @@ static const struct argp_option options[] = {
     {0}};
 
 static const struct argp_child children[] = {
-    {&sides_from_argp, 0, "The old servers:", 2}, {&sides_to_argp, 0, "The new one:", 3}, {&sides_common_argp, 0, "Both:", 4}, {0}};
+    {&sides_from_argp, 0, "The old servers:", 2}, {&sides_to_argp, 0, "The new one:", 3}, {&sides_common_argp, 0, "Connections and report:", 4},
+    {&sides_no_redis_argp, 0, NULL, 0}, {0}};
 
 struct command {
     struct import *import;

@@ -23,6 +23,8 @@ enum option_key {
     OPTION_TLS_INSECURE,
     OPTION_TIMEOUT,
     OPTION_JSON,
+    OPTION_NO_TO,
+    OPTION_NO_REDIS,
 };
 
 static const struct argp_option from_options[] = {
@@ -41,6 +43,12 @@ static const struct argp_option redis_options[] = {
     {.name = "redis", .key = OPTION_REDIS, .arg = "HOST:PORT", .doc = "The new one's RESP port (127.0.0.1:6379)"},
     {.name = "redis-tls", .key = OPTION_REDIS_TLS, .doc = "It speaks TLS"},
     {0}};
+
+static const struct argp_option no_to_options[] = {
+    {.name = "to", .key = OPTION_NO_TO, .arg = "HOST:PORT", .flags = OPTION_HIDDEN}, {0}};
+
+static const struct argp_option no_redis_options[] = {
+    {.name = "redis", .key = OPTION_NO_REDIS, .arg = "HOST:PORT", .flags = OPTION_HIDDEN}, {0}};
 
 static const struct argp_option common_options[] = {
     {.name = "redis-user", .key = OPTION_REDIS_USER, .arg = "NAME", .doc = "Log in at the new one as this ACL user"},
@@ -85,8 +93,14 @@ static error_t parse_side(int key, char *text, struct argp_state *state)
 {
     struct sides *sides = state->input;
     switch (key) {
-    case OPTION_TO: parse_endpoint(state, text, "11211", &sides->to); return 0;
-    case OPTION_REDIS: parse_endpoint(state, text, "6379", &sides->redis); return 0;
+    case OPTION_TO:
+        parse_endpoint(state, text, "11211", &sides->to);
+        sides->is_to_named = true;
+        return 0;
+    case OPTION_REDIS:
+        parse_endpoint(state, text, "6379", &sides->redis);
+        sides->is_redis_named = true;
+        return 0;
     case OPTION_TO_TLS: sides->to_uses_tls = true; return 0;
     case OPTION_REDIS_TLS: sides->redis_uses_tls = true; return 0;
     case OPTION_FROM_TLS: sides->from_uses_tls = true; return 0;
@@ -113,10 +127,23 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
     }
 }
 
+/* Options that a command does not have, and what it has instead. */
+static error_t parse_absent(int key, char *text, struct argp_state *state)
+{
+    (void)text;
+    switch (key) {
+    case OPTION_NO_TO: argp_error(state, "the memcached door is not enough for this: name the RESP port, --redis HOST:PORT"); return 0;
+    case OPTION_NO_REDIS: argp_error(state, "this works through the memcached door: name it, --to HOST:PORT"); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
 const struct argp sides_from_argp = {.options = from_options, .parser = parse_side};
 const struct argp sides_to_argp = {.options = to_options, .parser = parse_side};
 const struct argp sides_redis_argp = {.options = redis_options, .parser = parse_side};
 const struct argp sides_common_argp = {.options = common_options, .parser = parse_common};
+const struct argp sides_no_to_argp = {.options = no_to_options, .parser = parse_absent};
+const struct argp sides_no_redis_argp = {.options = no_redis_options, .parser = parse_absent};
 
 void sides_init(struct sides *sides)
 {

@@ -17,6 +17,7 @@ struct sides {
     struct endpoint redis; /* its RESP port */
     struct login redis_login; /* for both of its doors */
     struct login from_login;  /* for the old servers (memcached -Y) */
+    bool is_to_named, is_redis_named; /* by --to, by --redis; else they are the defaults */
     bool from_uses_tls, to_uses_tls, redis_uses_tls;
     bool accepts_any_certificate;
     const char *ca_file, *certificate_file, *key_file, *certificate_name;
@@ -30,6 +31,9 @@ extern const struct argp sides_from_argp;   /* --from-… */
 extern const struct argp sides_to_argp;     /* --to… */
 extern const struct argp sides_redis_argp;  /* --redis… */
 extern const struct argp sides_common_argp; /* --tls-…, --timeout, --json */
+/* For commands without --to, or without --redis: who names it is told which one they need. */
+extern const struct argp sides_no_to_argp;
+extern const struct argp sides_no_redis_argp;
 
 /* The defaults, and what the environment tells. */
 void sides_init(struct sides *sides);

@@ -1,6 +1,7 @@
 /* diglot status: once. diglot top: the same, drawn anew until q. */
 #include "cli/command.h"
 #include "cli/dashboard.h"
+#include "cli/door_facts.h"
 #include "cli/facts.h"
 #include "cli/fold.h"
 
@@ -30,14 +31,17 @@ static const struct argp_option options[] = {
     {.name = "seconds", .key = OPTION_SECONDS, .arg = "N", .doc = "Seconds between two looks, which the rates come from (1); status with 0: one look, no rates"},
     {0}};
 
-static const struct argp_child children[] = {{&sides_redis_argp, 0, NULL, 2}, {&sides_common_argp, 0, NULL, 3}, {0}};
+static const struct argp_child children[] = {
+    {&sides_redis_argp, 0, "The new one:", 2},
+    {&sides_to_argp, 0, "In place of --redis, where its RESP port cannot be reached; the memcached door tells less:", 3},
+    {&sides_common_argp, 0, "Connection and report:", 4}, {0}};
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     struct command *command = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = state->child_inputs[1] = &command->sides;
+        state->child_inputs[0] = state->child_inputs[1] = state->child_inputs[2] = &command->sides;
         return 0;
     case OPTION_SECONDS: command->seconds = sides_parse_number(state, "seconds", text, 0, 3600); return 0;
     case ARGP_KEY_ARG: argp_error(state, "%s: it takes options alone", text); return 0;
@@ -54,20 +58,55 @@ static const struct argp top_argp = {
     .options = options, .parser = parse, .children = children,
     .doc = "Shows what `diglot status` tells, drawn anew each second. q ends it.\vExit status: 0, or 2 if the server cannot be asked."};
 
-/* Connects where that is to be done, and looks. */
-static bool look(const struct command *command, struct resp **resp, struct facts *facts, char error[CHANNEL_ERROR_SIZE])
+/* ---- Whom it asks ---- */
+
+/* One of the two is open, or none. */
+struct source {
+    struct resp *resp;
+    struct channel *door;
+};
+
+static bool asks_door(const struct sides *sides)
 {
-    facts_init(facts);
-    if (!*resp) {
-        *resp = resp_open(&command->sides, error);
-    }
-    if (*resp && facts_gather(facts, *resp)) {
+    return sides->is_to_named && !sides->is_redis_named;
+}
+
+static const char *server_name(const struct sides *sides)
+{
+    return asks_door(sides) ? sides->to.name : sides->redis.name;
+}
+
+static void close_source(struct source *source)
+{
+    resp_close(&source->resp);
+    channel_close(&source->door);
+}
+
+static bool open_source(const struct sides *sides, struct source *source, char error[CHANNEL_ERROR_SIZE])
+{
+    if (source->resp || source->door) {
         return true;
     }
-    if (*resp) {
-        memcpy(error, (*resp)->error, CHANNEL_ERROR_SIZE);
-        resp_close(resp);
+    if (asks_door(sides)) {
+        source->door = sides_open_to(sides, error);
+    } else {
+        source->resp = resp_open(sides, error);
     }
+    return source->resp || source->door;
+}
+
+/* Connects where that is to be done, and looks. */
+static bool look(const struct command *command, struct source *source, struct facts *facts, char error[CHANNEL_ERROR_SIZE])
+{
+    facts_init(facts);
+    if (!open_source(&command->sides, source, error)) {
+        return false;
+    }
+    if (source->door ? door_facts_gather(facts, source->door) : facts_gather(facts, source->resp)) {
+        return true;
+    }
+    memcpy(error, source->door ? source->door->error : source->resp->error, CHANNEL_ERROR_SIZE);
+    close_source(source);
     facts_deinit(facts);
     return false;
 }
@@ -91,7 +130,7 @@ static void print_status(const struct command *command, const struct facts *fact
 {
     size_t rows, columns;
     bool is_terminal = fold_terminal(&rows, &columns);
-    const struct dashboard_view view = {command->sides.redis.name, facts, before, is_terminal, NULL, is_terminal ? wide_enough(columns) : 0};
+    const struct dashboard_view view = {server_name(&command->sides), facts, before, is_terminal, NULL, is_terminal ? wide_enough(columns) : 0};
     if (command->sides.wants_json) {
         json_t *report = dashboard_json(&view);
         (void)json_dumpf(report, stdout, JSON_INDENT(2));
@@ -109,15 +148,15 @@ static void print_status(const struct command *command, const struct facts *fact
 
 static bool look_twice(const struct command *command, struct facts *before, struct facts *facts, char error[CHANNEL_ERROR_SIZE])
 {
-    struct resp *resp = NULL;
-    bool is_told = look(command, &resp, facts, error);
+    struct source source = {NULL, NULL};
+    bool is_told = look(command, &source, facts, error);
     if (is_told && command->seconds > 0) {
         const struct timespec pause = {.tv_sec = (time_t)command->seconds};
         *before = *facts;
         (void)nanosleep(&pause, NULL);
-        is_told = look(command, &resp, facts, error);
+        is_told = look(command, &source, facts, error);
     }
-    resp_close(&resp);
+    close_source(&source);
     return is_told;
 }
 
@@ -176,7 +215,7 @@ static void draw_status(const struct command *command, const struct facts *facts
         buffer_append(&text, span_of(error, strlen(error)));
         buffer_append(&text, SPAN("\n(tried again)\n"));
     } else {
-        const struct dashboard_view view = {command->sides.redis.name, facts, before, true, clock, wide_enough(columns - 1)}; /* the last column is cleared */
+        const struct dashboard_view view = {server_name(&command->sides), facts, before, true, clock, wide_enough(columns - 1)}; /* the last column is cleared */
         dashboard_render(&view, &text);
     }
     fold_cut(buffer_content(&text), rows, &shown);
@@ -201,18 +240,18 @@ static bool wait_for_next(int signals, uint64_t seconds)
 
 static void watch(const struct command *command, int signals)
 {
-    struct resp *resp = NULL;
+    struct source source = {NULL, NULL};
     struct facts facts, before;
     char error[CHANNEL_ERROR_SIZE] = "";
     facts_init(&before);
     do {
-        bool is_told = look(command, &resp, &facts, error);
+        bool is_told = look(command, &source, &facts, error);
         draw_status(command, &facts, before.count ? &before : NULL, is_told ? NULL : error);
         facts_deinit(&before);
         before = facts;
     } while (wait_for_next(signals, command->seconds));
     facts_deinit(&before);
-    resp_close(&resp);
+    close_source(&source);
 }
 
 static int take_signals(void)
@@ -233,8 +272,8 @@ enum cli_status top_main(int argc, char **argv)
     if (!parse_command(&top_argp, argc, argv, &command)) {
         return CLI_FAILED;
     }
-    if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) != 0) {
-        (void)fprintf(stderr, "diglot: top needs a terminal; `diglot status` tells the same once\n");
+    if (command.sides.wants_json || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) != 0) {
+        (void)fprintf(stderr, "diglot: top draws on a terminal; `diglot status` tells the same once, also as JSON\n");
         sides_deinit(&command.sides);
         return CLI_FAILED;
     }

@@ -1,13 +1,18 @@
 """diglot status, convert and detach, and what all commands have in common."""
-import pty
 import os
+import pty
+import re
 import time
+from pathlib import Path
 
 import pytest
 
 from lib.access import start_guarded
 from lib.tool import TOOL, address, fill, resp_address, run_tool
 from lib.waiting import wait_until
+
+
+MANUAL = (Path(__file__).parents[2] / "docs/diglot.1").read_text()
 
 
 def on(engine, command, *options, **variables):
@@ -21,6 +26,8 @@ def test_help_and_versions():
         assert done.status == 0 and done.out.startswith(f"Usage: diglot {command} "), done.out
         assert "Exit status:" in done.out and f"  {command} " in run_tool("--help").out
         assert run_tool(command, "--no-such-option").status == 2
+        missing = {option for option in re.findall(r"^ +--(?!usage)([a-z-]+)", done.out, re.M) if not re.search(rf"\\-{option}\b(?!-)", MANUAL)}
+        assert not missing, f"docs/diglot.1 does not tell of {missing}"
 
 
 # --- status ---
@@ -65,6 +72,33 @@ def test_status_warns_of_an_old_server_that_is_down(start_engine):
         assert told["warnings"] == ["the old server 127.0.0.1:1 is down: its keys that live there are misses, and changes of them errors"]
         # Until it is back, nobody is told to move more keys.
         assert told["next"].startswith("bring 127.0.0.1:1 back before any other step; ") and "step by step" not in told["next"]
+
+
+def test_status_through_the_memcached_door(start_engine, start_memcached):
+    old = start_memcached()
+    engine = start_engine(upstream=address(old), upstream_share=10, config={"maxmemory": "100mb"})
+    with engine.connect() as connection:
+        connection.get(b"nobody")
+        told = run_tool("status", "--to", address(engine), "--json", "--seconds", 0).report
+        both = run_tool("status", "--to", address(engine), "--redis", resp_address(engine), "--json", "--seconds", 0).report
+    for field in ("phase", "text", "share", "reads", "mirrors", "next", "way_back", "warnings"):
+        assert told[field] == both[field], field
+    for name in ("diglot.upstream", "diglot.upstream-share", "info.maxmemory", "curr_connections", "get_misses"):
+        assert told["facts"][name] == both["facts"][name], name
+    text = run_tool("status", "--to", address(engine), "--seconds", 0).out
+    assert f"{address(engine)}  memcached door, up " in text and "of 100.0 MiB" in text and "redis      not asked (--redis)" in text
+    done = run_tool("status", "--to", address(old))
+    assert done.status == 2 and "is this the door of Diglot?" in done.err
+    guarded = start_guarded(start_engine)
+    assert "asks for a login" in run_tool("status", "--to", address(guarded)).err
+    assert run_tool("status", "--to", address(guarded), "--seconds", 0, DIGLOT_REDIS_PASSWORD="master").status == 0
+
+
+def test_who_names_the_wrong_port_is_told_the_right_option():
+    for words in (("import", "--redis", "a:1", "b"), ("verify", "--redis", "a:1", "b")):
+        assert "--to HOST:PORT" in run_tool(*words).err
+    for words in (("convert", "redcouch", "--to", "a:1"), ("detach", "--to", "a:1")):
+        assert run_tool(*words).status == 2 and "--redis HOST:PORT" in run_tool(*words).err
 
 
 def test_status_shows_rates(start_engine):
