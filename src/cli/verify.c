@@ -82,7 +82,7 @@ static const struct argp argp = {
            "What only the new one has is fine.\v"
            "With diglot.upstream-read on, what the new one misses it fetches from the old servers as it is asked: then this compares what "
            "clients see, not what has been copied. "
-           "Exit status: 0 go, 1 the sides differ, 2 it could not be found out."};
+           "Exit status: 0 go, 1 the sides differ, 2 it could not be found out, 3 because an old server cannot list its keys."};
 
 /* ---- What is shown ---- */
 
@@ -163,7 +163,8 @@ static void report_text(const struct verify *verify, const struct totals *totals
         }
     }
     static const char *const verdicts[] = {[CLI_DONE] = "GO: the sides agree", [CLI_INCOMPLETE] = "NO GO: the sides differ",
-                                           [CLI_FAILED] = "NO GO: it could not be found out"};
+                                           [CLI_FAILED] = "NO GO: it could not be found out",
+                                           [CLI_UNSUPPORTED] = "NO GO: it could not be found out"};
     (void)printf("%s\n", verdicts[status]);
 }
 
@@ -177,10 +178,17 @@ static void run(void *context, size_t job)
 
 static enum cli_status judge(const struct command *command, const struct totals *totals)
 {
+    bool is_listed = true;
     for (size_t i = 0; i < command->verify->count; i++) {
-        if (atomic_load(&command->verify->servers[i].state) != VERIFY_DONE) {
+        const struct verify_server *server = &command->verify->servers[i];
+        bool is_unsupported = atomic_load(&server->is_unsupported);
+        if (!is_unsupported && atomic_load(&server->state) != VERIFY_DONE) {
             return CLI_FAILED;
         }
+        is_listed &= !is_unsupported;
+    }
+    if (!is_listed) {
+        return CLI_UNSUPPORTED;
     }
     return totals->differ > command->allowed ? CLI_INCOMPLETE : totals->failed ? CLI_FAILED : CLI_DONE;
 }

@@ -88,7 +88,7 @@ def test_it_cannot_be_found_out(sides, start_memcached):
     olds, new = sides
     mute = start_memcached(program=["memcached", "-X"])
     done = run_tool("verify", "--to", address(new), address(olds[0]), address(mute))
-    assert done.status == 2 and "metadump not allowed" in done.out and "could not be found out" in done.out
+    assert done.status == 3 and "metadump not allowed" in done.out and "could not be found out" in done.out
     assert run_tool("verify", "--to", "127.0.0.1:1", address(olds[0])).status == 2
 
 
