@@ -1,5 +1,6 @@
 #include "cli/key_list.h"
 
+#include "base/clock.h"
 #include "base/number.h"
 #include "cli/key_set.h"
 
@@ -13,9 +14,15 @@
 /* A crawler that is busy with its own rounds is asked again. */
 #define BUSY_PAUSE_NS 100000000
 #define BUSY_ROUNDS 600
-/* Lists by LRUs are taken until one in ENOUGH keys is new, or so often. */
+/* Lists by LRUs are taken until no more than one in ENOUGH keys is new, or so often. */
 #define LISTS_MOST 6
 #define ENOUGH 50000
+/* While a server moves many items between its LRUs, as behind a burst of reads, list after list may miss the same half of them. So as
+ * long as it has more items than are known, lists are taken for a while in which nothing new comes. (Items that have expired are
+ * counted and in no list.) */
+#define PATIENCE_US 1000000
+#define PATIENCE_PAUSE_NS 50000000
+#define PATIENT_LISTS_MOST 40
 /* Room is made at once for no more keys than these, whatever a server says. */
 #define RESERVED_MOST (1u << 28)
 
@@ -132,9 +139,9 @@ static void ask(struct key_list *list)
     channel_queue(list->channel, list->asks_hash ? SPAN("lru_crawler metadump hash\r\n") : SPAN("lru_crawler metadump all\r\n"));
 }
 
-static void pause_while_busy(void)
+static void pause_for(long ns)
 {
-    const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
+    const struct timespec pause = {.tv_nsec = ns};
     (void)nanosleep(&pause, NULL);
 }
 
@@ -162,7 +169,7 @@ static enum key_list_status begin(struct key_list *list, struct span *line)
             return KEY_LIST_BROKEN;
         }
         if (span_starts_with(*line, SPAN("BUSY")) || span_starts_with(*line, SPAN("ERROR locked"))) {
-            pause_while_busy();
+            pause_for(BUSY_PAUSE_NS);
             if (atomic_load(list->stops)) {
                 return KEY_LIST_STOPPED;
             }
@@ -298,6 +305,12 @@ static bool is_complete(const struct population *before, const struct population
     return before->is_told && now->is_told && now->ever == before->ever && known == before->present;
 }
 
+/* More items than keys that are known. */
+static bool is_short(const struct population *now, uint64_t known)
+{
+    return now->is_told && now->present > known + known / ENOUGH;
+}
+
 static enum key_list_status spool_again(struct key_list *list, struct spool *spool, struct key_set *set, _Atomic uint64_t *count)
 {
     struct population before, now;
@@ -307,21 +320,31 @@ static enum key_list_status spool_again(struct key_list *list, struct spool *spo
     if (before.is_told && before.present < RESERVED_MOST) {
         key_set_reserve(set, before.present);
     }
-    enum key_list_status status = KEY_LIST_END;
-    uint64_t added = UINT64_MAX;
-    for (int i = 0; i < LISTS_MOST && status == KEY_LIST_END && added > spool->count / ENOUGH; i++) {
+    uint64_t news_us = 0;
+    for (int lists = 1;; lists++) {
         uint64_t known = spool->count;
         list->has_begun = false;
-        status = spool_once(list, spool, set, count);
-        added = spool->count - known;
-        if (status == KEY_LIST_END && !read_population(list, &now)) {
+        enum key_list_status status = spool_once(list, spool, set, count);
+        if (status != KEY_LIST_END) {
+            return status;
+        }
+        if (!read_population(list, &now)) {
             return KEY_LIST_BROKEN;
         }
-        if (status == KEY_LIST_END && is_complete(&before, &now, spool->count)) {
+        bool has_news = spool->count - known > spool->count / ENOUGH;
+        uint64_t time_us = clock_monotonic_us();
+        news_us = has_news ? time_us : news_us;
+        if (is_complete(&before, &now, spool->count) || atomic_load(list->stops)) {
             return KEY_LIST_END;
         }
+        if (has_news && lists < LISTS_MOST) {
+            continue;
+        }
+        if (!is_short(&now, spool->count) || time_us - news_us > PATIENCE_US || lists >= PATIENT_LISTS_MOST) {
+            return KEY_LIST_END;
+        }
+        pause_for(PATIENCE_PAUSE_NS);
     }
-    return status;
 }
 
 static enum key_list_status spool_all(struct key_list *list, struct spool *spool, _Atomic uint64_t *count)

@@ -39,8 +39,8 @@ void key_list_init(struct key_list *list, struct channel *channel, const atomic_
 MUST_USE enum key_list_status key_list_next(struct key_list *list, struct listed_key *key);
 
 /* Puts the whole list into the spool, and ends that, whatever comes of it. A server that is asked by its LRUs is asked again until
- * hardly anything new comes, or it is known to be all: while it is in use, a list misses about one item in a hundred. KEY_LIST_END, or what went wrong.
- * `count` grows. */
+ * hardly anything new comes and it has no more items than are known, or nothing new has come for a second: while it is in use, a list
+ * misses about one item in a hundred, and for moments many more. KEY_LIST_END, or what went wrong. `count` grows. */
 MUST_USE enum key_list_status key_list_spool(struct key_list *list, struct spool *spool, _Atomic uint64_t *count);
 
 #endif

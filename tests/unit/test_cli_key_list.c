@@ -8,6 +8,12 @@
 #include "cli/key_list.h"
 #include "cli/key_set.h"
 
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 static struct listed_key parse(const char *line)
 {
     struct listed_key key;
@@ -148,11 +154,86 @@ static void test_a_set_knows_what_was_added(void **state)
     key_set_deinit(&set);
 }
 
+/* A server whose first lists miss half of its items, one like the other, as memcached's do while it moves them between its LRUs. */
+struct hasty {
+    int listener;
+    int lists;      /* taken so far */
+    int whole_from; /* the first list that has all items */
+};
+
+static void answer_hasty(struct hasty *hasty, const char *request, FILE *peer)
+{
+    if (strstr(request, "version")) {
+        (void)fprintf(peer, "VERSION 1.6.18\r\n");
+    } else if (strstr(request, "stats")) {
+        (void)fprintf(peer, "STAT curr_items 4\r\nSTAT total_items 4\r\nEND\r\n");
+    } else {
+        (void)fprintf(peer, "key=a\nkey=b\n%sEND\r\n", ++hasty->lists >= hasty->whole_from ? "key=c\nkey=d\n" : "");
+    }
+    (void)fflush(peer);
+}
+
+static void *serve_hasty(void *argument)
+{
+    struct hasty *hasty = argument;
+    FILE *peer = fdopen(accept(hasty->listener, NULL, NULL), "r+");
+    char request[256];
+    assert_non_null(peer);
+    while (fgets(request, sizeof request, peer)) {
+        answer_hasty(hasty, request, peer);
+    }
+    (void)fclose(peer);
+    return NULL;
+}
+
+static uint64_t list_hasty(struct hasty *hasty)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    hasty->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(hasty->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(hasty->listener, 1), 0);
+    assert_int_equal(getsockname(hasty->listener, (struct sockaddr *)&address, &size), 0);
+    pthread_t server;
+    assert_int_equal(pthread_create(&server, NULL, serve_hasty, hasty), 0);
+    char name[32], error[CHANNEL_ERROR_SIZE];
+    struct endpoint endpoint;
+    (void)snprintf(name, sizeof name, "127.0.0.1:%u", (unsigned)ntohs(address.sin_port));
+    assert_true(endpoint_parse(name, "", &endpoint));
+    struct channel *channel = channel_open(&endpoint, NULL, NULL, 5000, error);
+    assert_non_null(channel);
+    struct key_list list;
+    struct spool spool;
+    atomic_bool stops = false;
+    _Atomic uint64_t count = 0;
+    assert_true(spool_open(&spool));
+    key_list_init(&list, channel, &stops);
+    assert_int_equal(key_list_spool(&list, &spool, &count), KEY_LIST_END);
+    spool_close(&spool);
+    channel_close(&channel);
+    assert_int_equal(pthread_join(server, NULL), 0);
+    (void)close(hasty->listener);
+    return count;
+}
+
+static void test_a_list_is_not_whole_because_nothing_new_comes(void **state)
+{
+    (void)state;
+    struct hasty late = {.whole_from = 4};
+    assert_int_equal(list_hasty(&late), 4);
+    struct hasty at_once = {.whole_from = 1};
+    assert_int_equal(list_hasty(&at_once), 4);
+    assert_int_equal(at_once.lists, 1);
+    struct hasty never = {.whole_from = 1000}; /* two of its items have expired */
+    assert_int_equal(list_hasty(&never), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_what_is_no_line),
                                        cmocka_unit_test(test_versions), cmocka_unit_test(test_a_spool_gives_what_it_was_given),
                                        cmocka_unit_test(test_a_spool_can_be_read_while_it_is_written),
-                                       cmocka_unit_test(test_a_set_knows_what_was_added)};
+                                       cmocka_unit_test(test_a_set_knows_what_was_added),
+                                       cmocka_unit_test(test_a_list_is_not_whole_because_nothing_new_comes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
