@@ -25,6 +25,7 @@ says() {
     [ "$1" = "$2" ] && echo "127.0.0.1:$1" || echo "127.0.0.1:$1 ($2 is taken)"
 }
 
+echo "diglot: installing what is missing, and building: a minute or two the first time" >&2
 make -s deps >&2
 make -s -j"$(nproc)" all >&2
 
