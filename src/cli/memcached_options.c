@@ -79,6 +79,7 @@ static const struct option_row rows[] = {
 #define TABLE "the engine's table of keys grows and shrinks by itself"
 #define FLASH "nothing is kept on flash here: size maxmemory for all that you want to keep, or fewer items stay"
 #define PROXY "the module is no proxy: clients or a proxy in front of it spread keys, or a cluster does"
+#define BUFFERS "diglot.maxmemory-clients bounds what all connections hold, requests and replies together (512mb unless you set it)"
 #define LOGS "watchers have buffers of a fixed size"
 
 /* What -o takes; each with a "no_" in front, too, where memcached has that. */
@@ -90,8 +91,8 @@ static const struct option_row extended_rows[] = {
     ROW(0, "lru_crawler", FORM_NOTHING, NONE, CRAWLER, HARMLESS),
     ROW(0, "lru_crawler_sleep", FORM_IGNORED, NONE, CRAWLER, HARMLESS),
     ROW(0, "lru_crawler_tocrawl", FORM_IGNORED, NONE, CRAWLER, HARMLESS),
-    ROW(0, "read_buf_mem_limit", FORM_IGNORED, NONE, "buffers are bounded for each connection, not for all together: bound diglot.maxconns", false),
-    ROW(0, "resp_obj_mem_limit", FORM_IGNORED, NONE, "buffers are bounded for each connection, not for all together: bound diglot.maxconns", false),
+    ROW(0, "read_buf_mem_limit", FORM_IGNORED, NONE, BUFFERS, false),
+    ROW(0, "resp_obj_mem_limit", FORM_IGNORED, NONE, BUFFERS, false),
     ROW(0, "lru_maintainer", FORM_NOTHING, NONE, LRU, HARMLESS),
     ROW(0, "hot_lru_pct", FORM_IGNORED, NONE, LRU, HARMLESS),
     ROW(0, "warm_lru_pct", FORM_IGNORED, NONE, LRU, HARMLESS),

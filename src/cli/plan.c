@@ -199,7 +199,7 @@ static void plan_memory(const struct memcached_options *options, const struct pl
     char why[400];
     (void)snprintf(why, sizeof why,
                    "-m %" PRIu64 ": %s%" PRIu64 " items of %" PRIu64 " + %" PRIu64 " bytes, %.0f bytes each in memcached and %.0f in %s "
-                   "(%u%% expire, %u%% have flags), and 32mb. Leave the machine as much again for snapshots, or half for none.",
+                   "(%u%% expire, %u%% have flags), and 32mb. Leave the machine half as much again; as much again if the engine saves snapshots.",
                    options->memory_mb, wishes->items ? "" : "room for ", plan->items, wishes->shape.key_size, wishes->shape.value_size,
                    plan->memcached_item, plan->engine_item, wishes->is_valkey ? "Valkey 9.1" : "Redis 7.0",
                    wishes->shape.expiring_percent, wishes->shape.flagged_percent);
