@@ -239,13 +239,13 @@ static void put_group(const struct dashboard_view *view, struct buffer *output, 
     }
 }
 
-/* How long the copies that wait take as fast as they go now. */
+/* How long the copies that wait take as fast as they go now; to a server that is down none go. */
 static void put_mirror(const struct dashboard_view *view, struct buffer *output)
 {
     double sent = rate(view, "mirror_sent");
     uint64_t waiting = facts_number(view->facts, "mirror_waiting", 0);
     put_group(view, output, "mirror_", "mirror");
-    if (waiting > 0 && sent > 0) {
+    if (waiting > 0 && sent > 0 && !facts_find_down(view->facts)) {
         PUT(output, "%-9s  %.1f s behind\n", "", (double)waiting / sent);
     }
 }

@@ -71,6 +71,16 @@ bool facts_is_server(const struct fact *fact)
     return strncmp(fact->name, head, sizeof head - 1) == 0 && *number >= '0' && *number <= '9';
 }
 
+const struct fact *facts_find_down(const struct facts *facts)
+{
+    for (size_t i = 0; i < facts->count; i++) {
+        if (facts_is_server(&facts->list[i]) && strstr(facts->list[i].value, "state=down")) {
+            return &facts->list[i];
+        }
+    }
+    return NULL;
+}
+
 double facts_rate(const struct facts *facts, const struct facts *before, const char *name)
 {
     uint64_t now = facts_number(facts, name, 0), then = facts_number(before, name, UINT64_MAX);

@@ -33,6 +33,8 @@ bool facts_is_on(const struct facts *facts, const char *name);
 
 /* Whether the fact is a line about an old server ("server_0"). */
 bool facts_is_server(const struct fact *fact);
+/* Such a line of a server that is down; NULL: none is. */
+const struct fact *facts_find_down(const struct facts *facts);
 
 /* By how much a number has grown per second since `before`; 0 where either does not tell it, or it was reset. */
 double facts_rate(const struct facts *facts, const struct facts *before, const char *name);

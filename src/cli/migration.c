@@ -23,17 +23,6 @@ static bool is_down(const struct fact *fact)
     return facts_is_server(fact) && strstr(fact->value, "state=down");
 }
 
-/* An old server that is down; NULL: none is. */
-static const struct fact *find_down(const struct facts *facts)
-{
-    for (size_t i = 0; i < facts->count; i++) {
-        if (is_down(&facts->list[i])) {
-            return &facts->list[i];
-        }
-    }
-    return NULL;
-}
-
 static enum phase find_phase(const struct facts *facts, const struct migration *migration)
 {
     if (!facts->has_module) {
@@ -80,7 +69,8 @@ static struct advice advise_by_phase(const struct facts *facts, const struct mig
         [PHASE_NATIVE] = {"done; `diglot detach` removes what the module has left", "load the module again"},
         [PHASE_BRIDGE] = {"move services to Redis clients one by one; to bring old data: CONFIG SET diglot.upstream, then `diglot import`",
                           "a service goes back to its memcached client"},
-        [PHASE_IDLE] = {"`diglot detach` looks whether the module can go", "memcached clients are served as before"},
+        [PHASE_IDLE] = {"to begin: CONFIG SET diglot.upstream names the old servers; at the end: `diglot detach` looks whether the module can go",
+                        "memcached clients are served as before"},
         [PHASE_CONNECTED] = {"CONFIG SET diglot.upstream-read yes", "CONFIG SET diglot.upstream \"\""},
         [PHASE_READING] = {"CONFIG SET diglot.upstream-mirror yes keeps a way back; `diglot import` brings what nobody asks for",
                            "none that knows what was changed here: the mirror is off"},
@@ -112,7 +102,7 @@ static void advise_about(const struct fact *down, struct migration *migration)
 
 static void advise(const struct facts *facts, struct migration *migration)
 {
-    const struct fact *down = migration->has_upstream ? find_down(facts) : NULL;
+    const struct fact *down = migration->has_upstream ? facts_find_down(facts) : NULL;
     struct advice advice = advise_by_phase(facts, migration);
     (void)snprintf(migration->next, MIGRATION_TEXT, "%s", advice.next);
     (void)snprintf(migration->way_back, MIGRATION_TEXT, "%s", advice.way_back);
