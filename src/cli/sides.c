@@ -237,7 +237,13 @@ static bool asks_login(struct channel *channel, bool *asks)
     if (!channel_read_line(channel, 2048, &line)) {
         return false;
     }
-    *asks = !span_starts_with(line, SPAN("VERSION "));
+    *asks = span_starts_with(line, SPAN("CLIENT_ERROR "));
+    if (!*asks && !span_starts_with(line, SPAN("VERSION "))) {
+        bool is_resp = span_starts_with(line, SPAN("-"));
+        (void)snprintf(channel->error, sizeof channel->error, "%s: %s", channel->peer,
+                       is_resp ? "speaks RESP: name its memcached door" : "does not speak memcached's text protocol");
+        return false;
+    }
     return true;
 }
 
