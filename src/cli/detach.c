@@ -41,8 +41,9 @@ struct detach {
     size_t check_count;
     bool was_checked, has_module, was_unloaded;
     uint64_t found, removed; /* keys of the module's own */
+    bool saves; /* the engine does, by itself, before it ends */
     char config_file[256];
-    const char *next; /* the next step */
+    char next[1024]; /* the next step */
 };
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -79,7 +80,7 @@ static void check_clients(struct detach *detach, const struct facts *facts)
 {
     uint64_t clients = facts_number(facts, "curr_connections", 0);
     struct check *check = add_check(detach, clients == 0);
-    (void)snprintf(check->text, CHECK_TEXT, clients ? "%" PRIu64 " memcached clients are connected (DIGLOT.STATS conns lists them)"
+    (void)snprintf(check->text, CHECK_TEXT, clients ? "memcached clients are connected: %" PRIu64 " (DIGLOT.STATS conns lists them)"
                                                     : "no memcached client is connected", clients);
 }
 
@@ -135,9 +136,10 @@ static bool check_rules(struct detach *detach)
 static void check_persistence(struct detach *detach, const struct facts *facts)
 {
     const char *append = facts_text(facts, "info.aof_enabled"), *save = facts_text(facts, "save");
-    if (append && strcmp(append, "0") == 0 && save && save[0] == '\0') {
+    detach->saves = !append || strcmp(append, "0") != 0 || !save || save[0] != '\0';
+    if (!detach->saves) {
         (void)snprintf(add_check(detach, true)->text, CHECK_TEXT,
-                       "careful: the engine neither saves nor appends, so a restart forgets all data (--unload needs none)");
+                       "careful: the engine neither saves nor appends, so a plain restart forgets all data (--unload needs none)");
     }
 }
 
@@ -246,21 +248,31 @@ static bool asks_and_hears_yes(const struct detach *detach)
 
 /* ---- The steps ---- */
 
+/* A macro, so that the compiler sees the format. */
+#define TELL_NEXT(detach, ...) ((void)snprintf((detach)->next, sizeof (detach)->next, __VA_ARGS__))
+
+static void tell_what_is_left(struct detach *detach, bool is_removed)
+{
+    const char *keys = is_removed ? "" : "run it with --yes: it removes the keys that the module has left";
+    if (detach->was_unloaded) {
+        TELL_NEXT(detach, "delete the loadmodule and diglot.* lines in %s, or the next start loads the module again%s%s", detach->config_file,
+                  is_removed ? "" : "; then ", keys);
+    } else {
+        TELL_NEXT(detach, "%s", is_removed ? "nothing: what is left is plain data" : keys);
+    }
+}
+
 static enum cli_status remove_keys(struct detach *detach)
 {
     if (!walk_databases(detach, false)) {
         return CLI_FAILED;
     }
-    detach->next = detach->was_unloaded ? "delete the loadmodule and diglot.* lines, or the next start loads the module again"
-                                        : "nothing: what is left is plain data";
-    if (detach->found == 0) {
-        return CLI_DONE;
+    bool is_removed = detach->found == 0 || asks_and_hears_yes(detach);
+    if (is_removed && detach->found > 0 && !walk_databases(detach, true)) {
+        return CLI_FAILED;
     }
-    if (!asks_and_hears_yes(detach)) {
-        detach->next = "run it with --yes: it removes the keys that the module has left";
-        return CLI_INCOMPLETE;
-    }
-    return walk_databases(detach, true) ? CLI_DONE : CLI_FAILED;
+    tell_what_is_left(detach, is_removed);
+    return is_removed ? CLI_DONE : CLI_INCOMPLETE;
 }
 
 static enum cli_status unload(struct detach *detach)
@@ -280,14 +292,15 @@ static enum cli_status take_step(struct detach *detach)
         return remove_keys(detach);
     }
     if (!is_ready(detach)) {
-        detach->next = "not ready: see what is marked NO";
+        TELL_NEXT(detach, "not ready: see what is marked NO");
         return CLI_INCOMPLETE;
     }
     if (detach->unloads) {
         return unload(detach);
     }
-    detach->next = "delete the loadmodule and diglot.* lines, restart, and run `diglot detach --yes` again: it removes the keys that the "
-                   "module leaves. (Not before: the module would take that for a loss of flags, and remove their items.)";
+    TELL_NEXT(detach, "delete the loadmodule and diglot.* lines in %s, %s, and run `diglot detach --yes` again: it removes the keys that the "
+                      "module leaves. (Not before: the module would take that for a loss of flags, and remove their items.)",
+              detach->config_file, detach->saves ? "restart" : "`redis-cli SHUTDOWN SAVE`, start it again");
     return CLI_DONE;
 }
 
@@ -299,7 +312,7 @@ static void report_json(const struct detach *detach, enum cli_status status)
     }
     json_t *report = json_pack("{s:b, s:b, s:I, s:I, s:s, s:s, s:s, s:o}", "module", detach->has_module && !detach->was_unloaded, "done",
                                status == CLI_DONE, "keys", (json_int_t)detach->found, "removed", (json_int_t)detach->removed, "next",
-                               detach->next ? detach->next : "", "config_file", detach->config_file, "error", detach->resp->error,
+                               detach->next, "config_file", detach->config_file, "error", detach->resp->error,
                                "checks", checks);
     (void)json_dumpf(report, stdout, JSON_INDENT(2));
     (void)printf("\n");
@@ -319,8 +332,8 @@ static void report_text(const struct detach *detach)
     if (detach->resp->error[0] != '\0') {
         (void)fprintf(stderr, "diglot: %s\n", detach->resp->error);
     }
-    if (detach->next) {
-        (void)printf("Next (%s): %s\n", detach->config_file, detach->next);
+    if (detach->next[0] != '\0') {
+        (void)printf("Next: %s\n", detach->next);
     }
 }
 
