@@ -86,7 +86,7 @@ test-adapters: client-packages ## the adapters of clients/, that for Node among 
 	@command -v npm >/dev/null || scripts/install-packages nodejs npm
 	@scripts/run-tests adapters
 
-test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, faults, migration, upstream, cli, readme, asan, tsan
+test-%: test-deps ## one part: unit, unit-asan, unit-tsan, protocol, protocol-threads, engine, engine-valkey, engines, faults, migration, upstream, cli, readme, asan, tsan, bad-input
 	@scripts/run-tests $*
 
 lint: ## the checks of the tree itself
