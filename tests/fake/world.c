@@ -103,6 +103,7 @@ static void compare(struct world *world, const struct request *request, const st
     bool has_value = !(request->extras && (request->extras->asks & (ASK_NO_VALUE | ASK_COMPARE)));
     CHECK(result->status == RESULT_HIT);
     CHECK(result->flags == kept->flags);
+    CHECK(fake_find(&world->fake, world->context.db, name)->expiry == kept->expiry);
     CHECK(version_current(&world->versions, hash) == kept->token);
     CHECK(!has_value || span_equal(world_value(world, result), near_entry_value(kept)));
     CHECK(!request->extras || !(request->extras->asks & ASK_META) || request->extras->told == 0 ||

@@ -651,25 +651,32 @@ static void test_database(void **state)
     assert_null(fake_find(&world->fake, 0, SPAN("k")));
 }
 
-/* Clients find nothing of the ledgers and store nothing in their place. */
-static void test_reserved_keys(void **state)
+/* Clients find nothing of the module's own keys and store nothing in their place. */
+static void expect_reserved(struct world *world, const char *key)
 {
-    struct world *world = *state;
     static const enum request_op storing[] = {REQUEST_SET,    REQUEST_ADD,     REQUEST_REPLACE,
                                               REQUEST_APPEND, REQUEST_PREPEND, REQUEST_CAS};
     static const enum request_op others[] = {REQUEST_GET,  REQUEST_GAT,    REQUEST_INCR,
                                              REQUEST_DECR, REQUEST_DELETE, REQUEST_TOUCH};
-    fake_resp_set(&world->fake, 0, SPAN("diglot:flags:{x}"), SPAN("1"), NEVER);
+    struct span name = span_of(key, strlen(key));
+    fake_resp_set(&world->fake, 0, name, SPAN("1"), NEVER);
     for (size_t i = 0; i < sizeof storing / sizeof *storing; i++) {
-        struct request request = {.op = storing[i], .key = SPAN("diglot:flags:{x}"), .value = SPAN("v")};
+        struct request request = {.op = storing[i], .key = name, .value = SPAN("v")};
         struct result result = world_execute(world, &request);
         assert_int_equal(result.status, RESULT_REFUSED);
         assert_true(result.text.size > 0);
     }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        assert_int_equal(without_value(world, others[i], "diglot:flags:{x}"), RESULT_NOT_FOUND);
-    without_value(world, REQUEST_SET_TOO_LARGE, "diglot:flags:{x}");
-    assert_true(fake_holds(&world->fake, 0, SPAN("diglot:flags:{x}"), SPAN("1")));
+        assert_int_equal(without_value(world, others[i], key), RESULT_NOT_FOUND);
+    without_value(world, REQUEST_SET_TOO_LARGE, key);
+    assert_true(fake_holds(&world->fake, 0, name, SPAN("1")));
+}
+
+static void test_reserved_keys(void **state)
+{
+    struct world *world = *state;
+    expect_reserved(world, "diglot:flags:{x}");
+    expect_reserved(world, "diglot:upstream:42");
     set(world, "diglot:flag", "ours");
     expect_item(world, "diglot:flag", "ours", 0);
 }

@@ -364,6 +364,18 @@ static void test_a_stranger_writes_the_ledger(void **state)
     assert_int_equal(flags_of(world, A), 7);
 }
 
+/* The write finds that out, and is known all the same. */
+static void test_a_write_finds_a_stranger_in_the_ledgers_place(void **state)
+{
+    struct world *world = *state;
+    fake_resp_set(&world->fake, 0, ledger_of(world, A), SPAN("a stranger"), KEYSPACE_NO_EXPIRY);
+    flag_ledger_note_loaded(world->ledger); /* nothing is known of it any more */
+    set(world, A, 5);
+    assert_int_equal(flags_of(world, A), 5);
+    sweep_all(world);
+    assert_int_equal(flags_of(world, A), 5);
+}
+
 /* Something in the ledger's place, found there when the database has been loaded. */
 static void test_loaded(void **state)
 {
@@ -563,6 +575,23 @@ static void test_lost_between_two_roles(void **state)
     assert_int_equal(flags_of(world, A2), 3);
 }
 
+/* A replica has seen the ledger go, and its primary does no more: what is written behind the promotion is known. */
+static void test_lost_ahead_of_a_promotion(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    flag_ledger_set_role(world->ledger, false, false);
+    lose_ledger(world, A);
+    assert_int_equal(flags_of(world, A), MISS);
+    flag_ledger_set_role(world->ledger, true, true);
+    assert_int_equal(flags_of(world, A), MISS);
+    resp_set(world, A2);
+    assert_int_equal(flags_of(world, A2), 0);
+    sweep_all(world);
+    assert_int_equal(flags_of(world, A2), 0);
+    assert_null(fake_find(&world->fake, 0, A));
+}
+
 static void explore_all(struct world *world)
 {
     for (int turn = 0; turn < HASH_SLOTS; turn++) flag_ledger_explore(world->ledger, 0);
@@ -725,6 +754,22 @@ static void test_a_ledger_that_did_not_leave(void **state)
     assert_int_equal(flags_of(world, A), MISS);
 }
 
+/* One was about to go and stayed; what it says is nobody else's. */
+static void test_another_ledger_goes_than_the_one_that_was_leaving(void **state)
+{
+    struct world *world = *state;
+    set(world, A, 5);
+    set(world, B, 7);
+    const struct fake_key *ledger = fake_find(&world->fake, 0, ledger_of(world, A));
+    flag_ledger_note_ledger_leaving(world->ledger, 0, hash_slot(A), buffer_content(&ledger->value));
+    world->fake.ledger = NULL; /* nobody hears that it leaves */
+    lose_ledger(world, B);
+    world->fake.ledger = world->ledger;
+    flag_ledger_note_ledger_evicted(world->ledger, 0, hash_slot(B));
+    assert_int_equal(flags_of(world, B), MISS);
+    assert_int_equal(flags_of(world, A), 5);
+}
+
 /* What was loaded is explored anew. */
 static void test_loaded_into_a_blank_database(void **state)
 {
@@ -810,6 +855,7 @@ int main(void)
         TEST(test_append_does_not_rescue),
         TEST(test_lost_again),
         TEST(test_a_stranger_writes_the_ledger),
+        TEST(test_a_write_finds_a_stranger_in_the_ledgers_place),
         TEST(test_loaded),
         TEST(test_ledger_expires_when_read),
         TEST(test_ledger_lost_behind_a_carry),
@@ -823,6 +869,7 @@ int main(void)
         TEST(test_new_key_behind_the_sweep),
         TEST(test_lost_twice_at_once),
         TEST(test_lost_between_two_roles),
+        TEST(test_lost_ahead_of_a_promotion),
         TEST(test_exploring_finds_a_blank_database),
         TEST(test_exploring_finds_the_ledgers),
         TEST(test_all_ledgers_are_retained),
@@ -832,6 +879,7 @@ int main(void)
         TEST(test_an_evicted_ledger_that_said_nothing),
         TEST(test_an_evicted_ledger_of_a_poisoned_slot),
         TEST(test_a_ledger_that_did_not_leave),
+        TEST(test_another_ledger_goes_than_the_one_that_was_leaving),
         TEST(test_loaded_into_a_blank_database),
         TEST(test_a_blank_database_gets_flags),
         TEST(test_burst),

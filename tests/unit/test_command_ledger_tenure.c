@@ -366,6 +366,132 @@ static void test_sweep_waits_for_the_move(void **state)
     world_deinit(&node.world);
 }
 
+/* ---- Single points: what the moves above keep from happening ---- */
+
+static struct item_flags lost_flags(void)
+{
+    return (struct item_flags){UINT32_MAX, 0};
+}
+
+static struct item_flags flags_at(struct node *node, size_t i)
+{
+    struct item_key key = item_key_of(name_of(i));
+    struct item_flags flags;
+    return flag_ledger_read(node->world.ledger, 0, &key, &flags) ? flags : lost_flags();
+}
+
+static void write_at(struct node *node, size_t i, uint32_t flags)
+{
+    struct item_key key = item_key_of(name_of(i));
+    put(node, key.name, SPAN("v"));
+    flag_ledger_write(node->world.ledger, 0, &key, (struct item_flags){flags, 0});
+}
+
+/* A ledger that comes, with the flags 7 of the first item. */
+static void bring_ledger(struct node *node)
+{
+    struct node other;
+    node_init(&other, TENURE_OURS);
+    write_at(&other, 0, 7);
+    const struct fake_key *ledger = fake_find(&other.world.fake, 0, the_ledger(&other));
+    put(node, the_ledger(node), buffer_content(&ledger->value));
+    flag_ledger_note_ledger_changed(node->world.ledger, 0, the_slot());
+    world_deinit(&other.world);
+}
+
+static void bring_item(struct node *node, size_t i)
+{
+    struct item_key key = item_key_of(name_of(i));
+    flag_ledger_expect(node->world.ledger, the_slot());
+    put(node, key.name, SPAN("v"));
+    flag_ledger_note_came(node->world.ledger, 0, &key);
+}
+
+/* Where the ledger has gone, nobody knows what flags an item has that is still there, and none is made anew: its like would find
+ * its place taken. */
+static void test_nothing_is_known_where_the_ledger_has_left(void **state)
+{
+    (void)state;
+    struct node node;
+    node_init(&node, TENURE_OURS);
+    write_at(&node, 0, 7);
+    set_tenure(&node, TENURE_LEAVING, true);
+    take(&node, the_ledger(&node));
+    flag_ledger_note_ledger_left(node.world.ledger, 0, the_slot());
+    settle(&node);
+    assert_int_equal(flags_at(&node, 0).flags, lost_flags().flags);
+    write_at(&node, 1, 5);
+    assert_null(fake_find(&node.world.fake, 0, the_ledger(&node)));
+    set_tenure(&node, TENURE_OURS, true); /* called off */
+    settle(&node);
+    assert_int_equal(flags_at(&node, 0).flags, lost_flags().flags);
+    world_deinit(&node.world);
+}
+
+static void test_no_ledger_is_made_where_one_will_come(void **state)
+{
+    (void)state;
+    struct node node;
+    node_init(&node, TENURE_COMING);
+    write_at(&node, 0, 5);
+    assert_null(fake_find(&node.world.fake, 0, the_ledger(&node)));
+    world_deinit(&node.world);
+}
+
+/* The second one cannot know what was done to the first. */
+static void test_a_ledger_that_comes_twice_is_not_trusted(void **state)
+{
+    (void)state;
+    struct node node;
+    node_init(&node, TENURE_COMING);
+    bring_item(&node, 0);
+    bring_ledger(&node);
+    settle(&node);
+    assert_int_equal(flags_at(&node, 0).flags, 7);
+    fake_resp_set(&node.world.fake, 0, name_of(0), SPAN("r"), KEYSPACE_NO_EXPIRY);
+    settle(&node);
+    assert_int_equal(flags_at(&node, 0).flags, 0);
+    bring_ledger(&node);
+    settle(&node);
+    assert_int_equal(flags_at(&node, 0).flags, lost_flags().flags);
+    world_deinit(&node.world);
+}
+
+/* It came, was changed here, and came again: nobody knows which of both the ledger tells of. */
+static void test_an_item_that_comes_twice_is_lost(void **state)
+{
+    (void)state;
+    struct node node;
+    node_init(&node, TENURE_COMING);
+    bring_item(&node, 0);
+    settle(&node);
+    fake_resp_set(&node.world.fake, 0, name_of(0), SPAN("r"), KEYSPACE_NO_EXPIRY);
+    settle(&node);
+    bring_item(&node, 0);
+    settle(&node);
+    bring_ledger(&node);
+    settle(&node);
+    assert_int_equal(flags_at(&node, 0).flags, lost_flags().flags);
+    world_deinit(&node.world);
+}
+
+/* A ledger has come, and it may not be written yet what that means. */
+static void test_what_came_is_not_known_while_nothing_may_be_written(void **state)
+{
+    (void)state;
+    struct node node;
+    node_init(&node, TENURE_OURS);
+    assert_int_equal(flags_at(&node, 0).flags, 0);
+    put(&node, name_of(0), SPAN("v"));
+    world_set_writable(&node.world, false);
+    bring_ledger(&node);
+    assert_int_equal(flags_at(&node, 0).flags, lost_flags().flags);
+    world_set_writable(&node.world, true);
+    settle(&node);
+    assert_int_equal(flags_at(&node, 0).flags, lost_flags().flags);
+    world_deinit(&node.world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +501,11 @@ int main(void)
         cmocka_unit_test(test_more_than_can_wait),
         cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_sweep_waits_for_the_move),
+        cmocka_unit_test(test_nothing_is_known_where_the_ledger_has_left),
+        cmocka_unit_test(test_no_ledger_is_made_where_one_will_come),
+        cmocka_unit_test(test_a_ledger_that_comes_twice_is_not_trusted),
+        cmocka_unit_test(test_an_item_that_comes_twice_is_lost),
+        cmocka_unit_test(test_what_came_is_not_known_while_nothing_may_be_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -483,16 +483,23 @@ static void test_a_value_that_waits_is_held_once(void **state)
     make_large_set(door, &request);
     int client = door_connect(door, SMALL_BUFFER), other = door_connect(door, 0);
     ask(door, other, buffer_content(&request), SPAN("STORED\r\n"));
+    ask(door, other, SPAN("set k 0 0 1\r\nv\r\n"), SPAN("STORED\r\n"));
     ask(door, client, SPAN("get k large k\r\nget bulk\r\n"), SPAN(""));
     settle(door);
     uint64_t held = door_count(door, COUNTER_CLIENT_BYTES);
     assert_in_range(held, 1, LARGE_SIZE + LARGE_SIZE / 8);
-    ask(door, other, SPAN("set large 0 0 1\r\nx\r\n"), SPAN("STORED\r\n"));
-    size_t size = sizeof "VALUE large 0 4194304\r\n\r\nEND\r\n" - 1 + LARGE_SIZE;
-    assert_true(door_ask(door, client, SPAN(""), &reply, size + BULK_REPLY_SIZE));
-    const char *value = buffer_content(&reply).data + sizeof "VALUE large 0 4194304\r\n" - 1;
-    assert_memory_equal(value, request.data + sizeof "set large 0 0 4194304\r\n" - 1, LARGE_SIZE);
-    assert_memory_equal(value + LARGE_SIZE, "\r\nEND\r\nVALUE bulk 0 100000\r\nb", 29);
+    static const struct span before = SPAN("VALUE k 0 1\r\nv\r\nVALUE large 0 4194304\r\n");
+    static const struct span behind = SPAN("\r\nVALUE k 0 1\r\nv\r\nEND\r\nVALUE bulk 0 100000\r\nb");
+    struct buffer expected;
+    buffer_init(&expected);
+    buffer_append(&expected, before);
+    buffer_append(&expected, span_of(request.data + sizeof "set large 0 0 4194304\r\n" - 1, LARGE_SIZE));
+    buffer_append(&expected, behind);
+    memset(request.data + sizeof "set large 0 0 4194304\r\n" - 1, 'x', LARGE_SIZE); /* in the same memory, maybe */
+    ask(door, other, buffer_content(&request), SPAN("STORED\r\n"));
+    assert_true(door_ask(door, client, SPAN(""), &reply, buffer_size(&expected) - 1 + DOOR_BULK_SIZE + 7));
+    assert_memory_equal(buffer_content(&reply).data, buffer_content(&expected).data, buffer_size(&expected));
+    buffer_deinit(&expected);
     assert_true(await_held_bytes(door, 0));
     close(client);
     close(other);
@@ -533,6 +540,45 @@ static void test_large_values_keep_their_place(void **state)
     buffer_deinit(&reply);
 }
 
+/* Replies that fill the output, and behind them, in the same batch, a large value: it must not overtake those that wait. */
+static void test_large_values_do_not_overtake(void **state)
+{
+    struct door *door = *state;
+    enum { SMALL = 127, SMALL_SIZE = 2050 };
+    static const struct span name = SPAN("a_key_that_makes_headers_long");
+    struct buffer request, expected, reply, value;
+    buffer_init(&request);
+    buffer_init(&expected);
+    buffer_init(&reply);
+    buffer_init(&value);
+    say_often(&value, SPAN("s"), SMALL_SIZE);
+    int client = door_connect(door, 0);
+    buffer_append(&request, SPAN("set a_key_that_makes_headers_long 0 0 2050\r\n"));
+    buffer_append(&request, buffer_content(&value));
+    buffer_append(&request, SPAN("\r\n"));
+    ask(door, client, buffer_content(&request), SPAN("STORED\r\n"));
+    buffer_reset(&request, SIZE_MAX);
+    buffer_append(&request, SPAN("get"));
+    for (int i = 0; i < SMALL; i++) {
+        buffer_append(&request, SPAN(" "));
+        buffer_append(&request, name);
+        buffer_append(&expected, SPAN("VALUE a_key_that_makes_headers_long 0 2050\r\n"));
+        buffer_append(&expected, buffer_content(&value));
+        buffer_append(&expected, SPAN("\r\n"));
+    }
+    buffer_append(&request, SPAN(" bulk\r\n"));
+    buffer_append(&expected, SPAN("VALUE bulk 0 100000\r\n"));
+    say_often(&expected, SPAN("b"), DOOR_BULK_SIZE);
+    buffer_append(&expected, SPAN("\r\nEND\r\n"));
+    assert_true(door_ask(door, client, buffer_content(&request), &reply, buffer_size(&expected)));
+    assert_true(span_equal(buffer_content(&reply), buffer_content(&expected)));
+    close(client);
+    buffer_deinit(&value);
+    buffer_deinit(&reply);
+    buffer_deinit(&expected);
+    buffer_deinit(&request);
+}
+
 #define DOOR_TEST(test, threads)                                                                                          \
     {                                                                                                                     \
         #test " (" #threads ")", test, set_up, tear_down, (void *)(uintptr_t)&threads                                     \
@@ -567,6 +613,8 @@ int main(void)
         DOOR_TEST(test_a_value_that_waits_is_held_once, one),
         DOOR_TEST(test_large_values_keep_their_place, none),
         DOOR_TEST(test_large_values_keep_their_place, one),
+        DOOR_TEST(test_large_values_do_not_overtake, none),
+        DOOR_TEST(test_large_values_do_not_overtake, one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,10 @@ struct talk {
     struct batch *batch;
     unsigned executed; /* messages, since the last look */
     unsigned taken;    /* answers that the executor took */
-    void (*between)(struct talk *talk); /* what happens while a batch is on its way */
+    void (*between)(struct talk *talk); /* what happens while a batch is on its way … */
+    void (*behind)(struct talk *talk);  /* … and on its way back */
+    struct mailbox box;
+    struct watcher *watcher;
 };
 
 static int open_talk(void **state)
@@ -96,6 +99,7 @@ static void work_off(struct talk *talk, uint32_t most)
             batch_begin_journey(batch, 64 * 1024);
             if (talk->between) talk->between(talk);
             for (uint32_t i = 0; i < most && batch->executed < batch->count; i++) execute_message(talk, batch->executed++);
+            if (talk->behind) talk->behind(talk);
         }
         assert_true(session_encode(&talk->session, batch, &talk->output, NO_LIMIT));
     }
@@ -222,6 +226,18 @@ static void test_answer_that_has_moved_on_its_way_is_executed(void **state)
     assert_int_equal(talk->executed, 2);
 }
 
+/* What is kept is as old as the moment when it was read, not when it came home. */
+static void test_what_has_changed_on_its_way_back_answers_nothing(void **state)
+{
+    struct talk *talk = *state;
+    expect(talk, "set k 7 0 1\r\n1\r\n", "STORED\r\n");
+    expect(talk, "get k\r\n", "VALUE k 7 1\r\n1\r\nEND\r\n");
+    talk->behind = write_over_resp;
+    expect(talk, "get k\r\n", "VALUE k 7 1\r\n1\r\nEND\r\n");
+    talk->behind = NULL;
+    expect_executed(talk, "get k\r\n", "VALUE k 0 4\r\nresp\r\nEND\r\n");
+}
+
 static void test_changes_over_resp_are_seen(void **state)
 {
     struct talk *talk = *state;
@@ -257,6 +273,17 @@ static void test_items_expire(void **state)
     world_set_clock(&talk->world, WORLD_BEGIN_MS + 1000);
     near_cache_set_clocks(talk->cache, 1000000, WORLD_BEGIN_MS + 1000);
     expect_executed(talk, "get k\r\n", "END\r\n");
+}
+
+static void test_new_expiries_are_told(void **state)
+{
+    struct talk *talk = *state;
+    warm_up(talk);
+    expect(talk, "touch k 100\r\n", "TOUCHED\r\n");
+    expect_executed(talk, "mg k t\r\n", "HD t100\r\n");
+    warm_up(talk);
+    expect(talk, "gat 200 k\r\n", "VALUE k 7 1\r\n1\r\nEND\r\n");
+    expect_executed(talk, "mg k t\r\n", "HD t200\r\n");
 }
 
 /* A ledger string that was lost takes the flags of its slot's items with it. */
@@ -295,6 +322,8 @@ static void test_reads_that_ask_more_are_executed(void **state)
     expect_executed(talk, "mg k v N30\r\n", "VA 1\r\n1\r\n");
     warm_up(talk);
     expect_executed(talk, "mg k t R30\r\n", "HD t-1\r\n");
+    warm_up(talk);
+    expect_executed(talk, "mg k v C1\r\n", "VA 1\r\n1\r\n"); /* the value only if it is another's */
 }
 
 static void test_who_may_not_read_all_is_not_answered(void **state)
@@ -350,6 +379,26 @@ static void test_watched_reads_are_executed(void **state)
     watcher_free(&talk->hub, &watcher);
     mailbox_deinit(&box);
     expect_answered(talk, "get k\r\n", "VALUE k 7 1\r\n1\r\nEND\r\n");
+}
+
+static void begin_watching(struct talk *talk)
+{
+    if (!talk->watcher) talk->watcher = watcher_new(&talk->hub, WATCH_FETCHERS, &talk->box, talk);
+}
+
+/* Somebody begins to watch while the answers are on their way. */
+static void test_reads_that_come_to_be_watched_are_executed(void **state)
+{
+    struct talk *talk = *state;
+    assert_true(mailbox_init(&talk->box, false));
+    warm_up(talk);
+    talk->between = begin_watching;
+    expect(talk, "get absent\r\nget k\r\n", "END\r\nVALUE k 7 1\r\n1\r\nEND\r\n");
+    assert_int_equal(talk->taken, 0);
+    (void)mailbox_take(&talk->box);
+    assert_ptr_equal(watcher_arrive(&talk->hub, &talk->watcher->mail), talk);
+    watcher_free(&talk->hub, &talk->watcher);
+    mailbox_deinit(&talk->box);
 }
 
 static void test_reads_are_counted_once(void **state)
@@ -413,8 +462,10 @@ int main(void)
         TEST(test_binary_reads_are_answered),
         TEST(test_pipeline_sees_its_own_writes),
         TEST(test_answer_that_has_moved_on_its_way_is_executed),
+        TEST(test_what_has_changed_on_its_way_back_answers_nothing),
         TEST(test_changes_over_resp_are_seen),
         TEST(test_items_expire),
+        TEST(test_new_expiries_are_told),
         TEST(test_lost_flags_are_a_miss),
         TEST(test_marked_items_are_not_kept),
         TEST(test_reads_that_ask_more_are_executed),
@@ -422,6 +473,7 @@ int main(void)
         TEST(test_closed_cache_answers_nothing),
         TEST(test_answers_are_uses_of_the_key),
         TEST(test_watched_reads_are_executed),
+        TEST(test_reads_that_come_to_be_watched_are_executed),
         TEST(test_reads_are_counted_once),
         TEST(test_batch_in_several_journeys),
         TEST(test_key_prefix_is_part_of_the_name),
