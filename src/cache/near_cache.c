@@ -303,7 +303,8 @@ bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, 
     if (entry && entry->hash == hash) {
         if (entry->hits >= HITS_WORTH) return true;
         struct bucket *bucket = bucket_of(cache, hash);
-        drop_slot(cache, bucket, find_slot(bucket, tag_of(hash)));
+        size_t slot = find_slot(bucket, tag_of(hash));
+        if (slot < BUCKET_SLOTS) drop_slot(cache, bucket, slot); /* it is gone already where the key was asked for twice */
     }
     uint64_t bit = (hash >> 20) % SEEN_BITS;
     uint64_t *bits = &cache->seen[bit / 64];

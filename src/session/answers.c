@@ -85,8 +85,8 @@ static void hash_keys(const struct session *session, struct batch *batch)
     batch->has_sightings = true;
 }
 
-/* The two passes that only fetch. Returns how many reads there are. */
-static uint32_t fetch(const struct session *session, const struct batch *batch)
+/* The two passes that only fetch. Returns how many reads there are, and what may be their entries. */
+static uint32_t fetch(const struct session *session, const struct batch *batch, struct near_entry **entries)
 {
     uint32_t reads = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -95,15 +95,14 @@ static uint32_t fetch(const struct session *session, const struct batch *batch)
         reads++;
     }
     for (uint32_t i = 0; i < batch->count && reads > 0; i++)
-        if (is_answerable(&batch->messages[i].request)) (void)near_cache_locate(session->cache, batch->sightings[i].hash);
+        if (is_answerable(&batch->messages[i].request)) entries[i] = near_cache_locate(session->cache, batch->sightings[i].hash);
     return reads;
 }
 
-static bool look_up(const struct session *session, struct batch *batch, uint32_t index)
+static bool look_up(const struct session *session, struct batch *batch, uint32_t index, struct near_entry *entry)
 {
     struct span key = batch->messages[index].request.key;
     struct sighting *sighting = &batch->sightings[index];
-    struct near_entry *entry = near_cache_locate(session->cache, sighting->hash);
     if (entry != NULL && near_cache_answers(session->cache, entry, key, sighting->hash)) {
         sighting->stamp = entry->stamp;
         answer(session, batch, index, entry);
@@ -131,13 +130,14 @@ void answers_find(struct session *session, struct batch *batch)
 {
     hash_keys(session, batch);
     if (!is_worth_asking(session, batch) || !may_answer(session)) return;
-    uint32_t reads = fetch(session, batch);
+    struct near_entry *entries[BATCH_CAPACITY];
+    uint32_t reads = fetch(session, batch, entries);
     if (reads == 0) return;
     uint32_t answered = 0, open = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct request *request = &batch->messages[i].request;
         if (request_is_local(request->op)) continue;
-        if (is_answerable(request) && look_up(session, batch, i))
+        if (is_answerable(request) && look_up(session, batch, i, entries[i]))
             answered++;
         else
             open++;

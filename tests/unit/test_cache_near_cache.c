@@ -225,6 +225,9 @@ static void test_wants_what_is_asked_for_again(void **state)
     hash = hash_key(SPAN("j"));
     struct near_entry *entry = near_cache_locate(bench->cache, hash);
     assert_false(near_cache_wants(bench->cache, entry, hash)); /* it was of no use */
+    uint64_t items = counted(bench, COUNTER_CACHE_ITEMS);
+    assert_true(near_cache_wants(bench->cache, entry, hash)); /* located before that, for the same key again */
+    assert_int_equal(counted(bench, COUNTER_CACHE_ITEMS), items);
     assert_null(near_cache_locate(bench->cache, hash));
     store(bench, "i", "value");
     for (int i = 0; i < 4; i++) expect(bench, "i", "value");
