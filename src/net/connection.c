@@ -426,17 +426,27 @@ static void keep_rest(struct batch *batch)
     piece->bytes = span_skip(buffer_content(&batch->values), offset);
 }
 
+/* True when a reply that is not encoded yet has a large value, which would be sent from among the batch's: they move when another
+ * one comes to them, as it does where an offer is refused. */
+static bool holds_large(const struct batch *batch)
+{
+    for (uint32_t i = batch->encoded; i < batch->executed; i++)
+        if (batch->messages[i].result.value_size >= BATCH_APART_LEAST) return true;
+    return false;
+}
+
 /* The value that is being read in the engine goes to the socket from there, behind the replies before it. A failure is told by
  * the next write. */
 static bool take_offer(struct outlet *outlet, const struct result *result, struct span value)
 {
     struct connection *connection = CONTAINER_OF(outlet, struct connection, outlet);
     struct batch *batch = connection->batch;
-    if (connection->descriptor < 0 || !connection->is_writable || batch->apart.size > 0) {
+    if (connection->descriptor < 0 || !connection->is_writable || batch->apart.size > 0 || holds_large(batch)) {
         return false;
     }
     encode_replies(connection);
-    if (batch->encoded != batch->executed || batch->apart.size > 0) {
+    CHECK(batch->apart.size == 0);
+    if (batch->encoded != batch->executed) {
         return false;
     }
     if (connection->output.data == NULL) {

@@ -163,3 +163,20 @@ def test_no_reply_leaves_ahead_of_the_append_only_file(start):
             sleeper.join()
     for other in others:
         other.close()
+
+
+@IO_THREADS
+def test_reads_and_touches_of_large_values_in_one_packet(start, io_threads):
+    """What a gat has found is kept until it has left, whatever is read behind it: other large values, which make what keeps it grow."""
+    server = start(io_threads=io_threads)
+    values = {b"k%d" % size: VALUE[:size] for size in (20, 17000, 70000, 300000)}
+    dice = random.Random(1)
+    with server.connect() as client:
+        for key, value in values.items():
+            client.set(key, value)
+        for _ in range(100):
+            keys = [dice.choice(list(values)) for _ in range(6)]
+            client.send(b"".join(dice.choice((b"get %s\r\n", b"gat 0 %s\r\n")) % key for key in keys))
+            for key in keys:
+                answer = hit(key, values[key]) + b"END\r\n"
+                assert client.read_exactly(len(answer)) == answer
