@@ -143,18 +143,32 @@ static teller *teller_of(char flag, enum request_op op, enum result_status statu
     }
 }
 
+/* The letters that some answer has something for. */
+#define TOLD                                                                                                              \
+    (META_LETTER('k') | META_LETTER('c') | META_LETTER('s') | META_LETTER('t') | META_LETTER('f') | META_LETTER('h')      \
+     | META_LETTER('l') | META_LETTER(META_OPAQUE))
+
+static void put_flag(struct reply *reply, struct span flag)
+{
+    char letter = flag.data[0];
+    if (letter == META_OPAQUE) {
+        *reply->at++ = ' ';
+        put(reply, flag);
+        return;
+    }
+    teller *tell = teller_of(letter, reply->request->op, reply->result->status);
+    if (tell != NULL) tell(reply);
+}
+
+/* Most words are a letter, and most letters are told nothing about. */
 static void put_flags(struct reply *reply)
 {
-    struct span flags = reply->request->text;
-    struct span flag;
-    while (ascii_next_key(&flags, &flag)) {
-        if (flag.data[0] == META_OPAQUE) {
-            *reply->at++ = ' ';
-            put(reply, flag);
-            continue;
-        }
-        teller *tell = teller_of(flag.data[0], reply->request->op, reply->result->status);
-        if (tell != NULL) tell(reply);
+    const char *at = reply->request->text.data, *end = at + reply->request->text.size;
+    while (at < end) {
+        const char *word = at;
+        while (at < end && *at != ' ') at++;
+        if (at > word && *word >= 'A' && (TOLD & META_LETTER(*word))) put_flag(reply, span_of(word, (size_t)(at - word)));
+        at++;
     }
 }
 
