@@ -26,6 +26,11 @@ void stats_add_u64(struct buffer *output, const char *name, uint64_t value)
     add_ended(output, span_of(text, number_format_u64(text, value)));
 }
 
+void stats_add_bool(struct buffer *output, const char *name, bool value)
+{
+    stats_add_text(output, name, value ? "yes" : "no");
+}
+
 /* The engine sorts nothing into size classes: everything is in class 1. Like memcached, an empty class is not told. What
  * the engine does not know by class (ages, hits by LRU segment) is absent. */
 static void render_items(const struct stats_view *view, struct buffer *output)

@@ -40,6 +40,8 @@ struct stats_sources {
 /* A pair is its name and its value, each ended by a NUL. */
 void stats_add_text(struct buffer *output, const char *name, const char *value);
 void stats_add_u64(struct buffer *output, const char *name, uint64_t value);
+/* "yes" or "no". */
+void stats_add_bool(struct buffer *output, const char *name, bool value);
 
 /* The counters among the facts start at 0 again. */
 void stats_reset_facts(struct stats_sources *sources, const struct engine_facts *facts);

@@ -2,11 +2,6 @@
  * value is one word, because agents count the words of a line. */
 #include "observe/stats_parts.h"
 
-static const char *yes_or_no(bool is_so)
-{
-    return is_so ? "yes" : "no";
-}
-
 /* The addresses as memcached lists them: with commas between, and without the marks of those that may be missing. Never
  * longer than the option's text. */
 static void add_addresses(struct buffer *output, const char *name, const char *addresses)
@@ -39,10 +34,10 @@ static void render_limits(const struct stats_view *view, struct buffer *output)
     stats_add_text(output, "evictions", view->facts->evicts ? "on" : "off");
     stats_add_text(output, "domain_socket", *options->unixsocket ? options->unixsocket : "NULL");
     stats_add_text(output, "umask", options->unixsocketperm);
-    stats_add_text(output, "shutdown_command", yes_or_no(option_get(options, shutdown)));
+    stats_add_bool(output, "shutdown_command", option_get(options, shutdown));
     stats_add_u64(output, "num_threads", stats_threads(view));
     stats_add_text(output, "stat_key_prefix", ":");
-    stats_add_text(output, "detail_enabled", yes_or_no(view->sources->detail != NULL && view->sources->detail->is_on));
+    stats_add_bool(output, "detail_enabled", view->sources->detail != NULL && view->sources->detail->is_on);
     stats_add_text(output, "cas_enabled", "yes");
 }
 
@@ -51,14 +46,14 @@ static void render_features(const struct stats_view *view, struct buffer *output
     static const char *const protocols[] = {"auto-negotiate", "ascii", "binary"};
     const struct options *options = view->sources->options;
     stats_add_text(output, "binding_protocol", protocols[option_get(options, protocol)]);
-    stats_add_text(output, "auth_enabled_sasl", yes_or_no(view->facts->asks_login));
-    stats_add_text(output, "auth_enabled_ascii", yes_or_no(view->facts->asks_login));
+    stats_add_bool(output, "auth_enabled_sasl", view->facts->asks_login);
+    stats_add_bool(output, "auth_enabled_ascii", view->facts->asks_login);
     stats_add_u64(output, "item_size_max", (uint64_t)option_get(options, max_item_size));
     stats_add_text(output, "maxconns_fast", "yes");
     stats_add_text(output, "slab_reassign", "no");
     stats_add_u64(output, "slab_automove", 0);
     stats_add_text(output, "lru_crawler", "no");
-    stats_add_text(output, "flush_enabled", yes_or_no(option_get(options, flush_all)));
+    stats_add_bool(output, "flush_enabled", option_get(options, flush_all));
     stats_add_text(output, "dump_enabled", "yes");
     stats_add_text(output, "lru_maintainer_thread", "no");
     stats_add_text(output, "lru_segmented", "no");
@@ -83,7 +78,7 @@ static void render_tls(const struct stats_view *view, struct buffer *output)
 {
     static const struct tls_settings none = {.auth_clients = TLS_AUTH_NO};
     const struct tls_settings *tls = view->sources->tls ? view->sources->tls : &none;
-    stats_add_text(output, "ssl_enabled", yes_or_no(tls != &none));
+    stats_add_bool(output, "ssl_enabled", tls != &none);
     stats_add_text(output, "ssl_chain_cert", text_or(tls->cert_file, "(null)"));
     stats_add_text(output, "ssl_key", text_or(tls->key_file, "(null)"));
     stats_add_u64(output, "ssl_verify_mode", verify_mode(tls));

@@ -147,7 +147,7 @@ static void render_totals(const struct usage_tables *tables, int64_t now_ms, str
 void usage_render(const struct usage *usage, int64_t now_ms, struct buffer *output)
 {
     const struct usage_tables *tables = usage->tables;
-    stats_add_text(output, "usage", usage->is_on ? "yes" : "no");
+    stats_add_bool(output, "usage", usage->is_on);
     if (!tables) return;
     render_totals(tables, now_ms, output);
     heavy_hitters_render(&tables->clients, "client", output);

@@ -30,11 +30,6 @@ static const struct {
     {"mirror_dropped", COUNTER_MIRROR_DROPPED},
 };
 
-static const char *yes_or_no(bool is_so)
-{
-    return is_so ? "yes" : "no";
-}
-
 static size_t marked_shares(const struct bridge *bridge)
 {
     size_t count = 0;
@@ -54,7 +49,7 @@ static void render_server(const struct bridge *bridge, size_t index, struct buff
     (void)snprintf(name, sizeof name, "server_%zu", index);
     (void)snprintf(value, sizeof value, "%s:%u,state=%s,version=%u.%u.%u,meta=%s,answered=%" PRIu64 ",failures=%" PRIu64 ",copying=%zu",
                    server->host, (unsigned)server->port, states[roster_state(bridge->roster, index)], version >> 16,
-                   version >> 8 & 0xff, version & 0xff, yes_or_no(has_meta),
+                   version >> 8 & 0xff, version & 0xff, has_meta ? "yes" : "no",
                    atomic_load_explicit(&status->answered, memory_order_relaxed),
                    atomic_load_explicit(&status->failures, memory_order_relaxed), bridge->servers[index].flying);
     stats_add_text(output, name, value);
@@ -62,9 +57,9 @@ static void render_server(const struct bridge *bridge, size_t index, struct buff
 
 void bridge_render(struct bridge *bridge, struct buffer *output)
 {
-    stats_add_text(output, "upstream", yes_or_no(bridge->roster != NULL));
-    stats_add_text(output, "upstream_read", yes_or_no(option_get(bridge->options, upstream_read)));
-    stats_add_text(output, "upstream_mirror", yes_or_no(option_get(bridge->options, upstream_mirror)));
+    stats_add_bool(output, "upstream", bridge->roster != NULL);
+    stats_add_bool(output, "upstream_read", option_get(bridge->options, upstream_read));
+    stats_add_bool(output, "upstream_mirror", option_get(bridge->options, upstream_mirror));
     stats_add_u64(output, "upstream_share", (uint64_t)option_get(bridge->options, upstream_share));
     stats_add_u64(output, "upstream_asking", bridge->asks.count);
     stats_add_u64(output, "upstream_emptied_shares", marked_shares(bridge));
