@@ -13,4 +13,7 @@ uint64_t clock_wall_ns(void);
 /* Monotonic clock, microseconds since an arbitrary start. */
 uint64_t clock_monotonic_us(void);
 
+/* Sleeps for so many microseconds; less when a signal comes. */
+void clock_sleep_us(uint64_t us);
+
 #endif

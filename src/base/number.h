@@ -64,6 +64,15 @@ bool number_parse_strict_i32(struct span text, int32_t *value);
  * than strtod accepts: no hexadecimal digits, infinities or NaNs. */
 bool number_parse_decimal(struct span text, double *value);
 
+/* The value of a hexadecimal digit; -1: it is none. */
+static inline int number_hex_digit(char digit)
+{
+    return digit >= '0' && digit <= '9'   ? digit - '0'
+           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
+                                          : -1;
+}
+
 /* Writes the decimal digits of `value` to `text`, without a terminator and not a byte beyond them; returns how many. */
 size_t number_format_u64(char text[NUMBER_TEXT_SIZE], uint64_t value);
 

@@ -29,6 +29,11 @@ static inline bool span_starts_with(struct span text, struct span prefix)
     return text.size >= prefix.size && (prefix.size == 0 || memcmp(text.data, prefix.data, prefix.size) == 0);
 }
 
+static inline bool span_ends_with(struct span text, struct span end)
+{
+    return text.size >= end.size && (end.size == 0 || memcmp(text.data + text.size - end.size, end.data, end.size) == 0);
+}
+
 /* The span without its first `count` bytes; count must not exceed its size. */
 static inline struct span span_skip(struct span text, size_t count)
 {

@@ -7,6 +7,7 @@
 #include "cli/failures.h"
 #include "cli/progress.h"
 #include "cli/redcouch.h"
+#include "cli/report.h"
 #include "cli/scan.h"
 
 #include <inttypes.h>
@@ -295,9 +296,7 @@ static void report_json(const struct convert *convert)
                                (json_int_t)convert->counts[FAILED], "with_flags", (json_int_t)convert->with_flags, "with_expiry",
                                (json_int_t)convert->with_expiry, "bytes", (json_int_t)convert->bytes, "failures",
                                failures_json(&convert->failures));
-    (void)json_dumpf(report, stdout, JSON_INDENT(2));
-    (void)printf("\n");
-    json_decref(report);
+    report_print(report);
 }
 
 static void report_text(const struct convert *convert)

@@ -207,16 +207,12 @@ static void put_memory(const struct dashboard_view *view, struct buffer *output)
     PUT(output, "\n");
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text), tail = strlen(end);
-    return size >= tail && strcmp(text + size - tail, end) == 0;
-}
-
 /* A counter that has nothing to tell is left out, unless it is good to know that it has not. */
 static bool is_worth_telling(const struct dashboard_view *view, const char *name)
 {
-    return facts_number(view->facts, name, 0) > 0 || migration_tells_trouble(name) || ends_with(name, "_waiting") || ends_with(name, "_gets");
+    struct span text = span_of(name, strlen(name));
+    return facts_number(view->facts, name, 0) > 0 || migration_tells_trouble(name) || span_ends_with(text, SPAN("_waiting")) ||
+           span_ends_with(text, SPAN("_gets"));
 }
 
 /* All counters whose names begin so: the server knows best what there is to tell. */

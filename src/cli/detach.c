@@ -1,15 +1,15 @@
 /* diglot detach: looks whether the module can go, and removes what it leaves: the keys that flags and the migration's marks
  * are kept in. While the module is loaded they must stay: it takes a ledger that vanishes for lost flags, and removes the
  * items. */
-#include "base/number.h"
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/facts.h"
+#include "cli/report.h"
 #include "cli/scan.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 enum option_key { OPTION_YES = 1, OPTION_SECONDS, OPTION_UNLOAD };
@@ -158,8 +158,7 @@ static bool check_all(struct detach *detach)
     bool is_told = facts_gather(&before, detach->resp);
     detach->has_module = before.has_module;
     if (is_told && detach->has_module) {
-        const struct timespec pause = {.tv_sec = (time_t)detach->seconds};
-        (void)nanosleep(&pause, NULL);
+        clock_sleep_us(detach->seconds * 1000000);
         is_told = facts_gather(&facts, detach->resp);
         check_clients(detach, &facts);
         check_requests(detach, &facts, &before);
@@ -314,9 +313,7 @@ static void report_json(const struct detach *detach, enum cli_status status)
                                status == CLI_DONE, "keys", (json_int_t)detach->found, "removed", (json_int_t)detach->removed, "next",
                                detach->next, "config_file", detach->config_file, "error", detach->resp->error,
                                "checks", checks);
-    (void)json_dumpf(report, stdout, JSON_INDENT(2));
-    (void)printf("\n");
-    json_decref(report);
+    report_print(report);
 }
 
 static void report_text(const struct detach *detach)

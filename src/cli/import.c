@@ -36,15 +36,12 @@ struct command {
 
 static void take_servers(struct argp_state *state, struct import *import)
 {
-    size_t count = (size_t)(state->argc - state->next);
-    struct endpoint *endpoints = sides_parse_servers(state, state->argv + state->next, count);
-    import->servers = check_calloc(count, sizeof *import->servers);
-    import->count = count;
-    for (size_t i = 0; i < count; i++) {
+    struct endpoint *endpoints = sides_take_servers(state, &import->count);
+    import->servers = check_calloc(import->count, sizeof *import->servers);
+    for (size_t i = 0; i < import->count; i++) {
         import->servers[i].endpoint = endpoints[i];
     }
     free(endpoints);
-    state->next = state->argc;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)

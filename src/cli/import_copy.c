@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* So much is queued for the target before it is sent. */
 #define QUEUE_MOST ((size_t)64 * 1024)
@@ -163,16 +162,7 @@ static bool settle_parcel(struct copier *copier)
 
 static void wait_for_pace(struct copier *copier, const struct parcel *parcel)
 {
-    uint64_t wait = pace_spend(&copier->import->pace, parcel->count, parcel->bytes, clock_monotonic_us());
-    const struct timespec step = {.tv_nsec = 100000000};
-    for (; wait > 100000 && !atomic_load(&copier->import->stops); wait -= 100000) {
-        (void)nanosleep(&step, NULL);
-    }
-    if (wait == 0 || wait > 100000) {
-        return; /* nothing is due, or it was stopped */
-    }
-    const struct timespec rest = {.tv_nsec = (long)wait * 1000};
-    (void)nanosleep(&rest, NULL);
+    pace_wait(pace_spend(&copier->import->pace, parcel->count, parcel->bytes, clock_monotonic_us()), &copier->import->stops);
 }
 
 /* Fills a parcel from the list, as far as that has come by now. */

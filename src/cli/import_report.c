@@ -1,6 +1,7 @@
 /* What an import tells at its end. */
 #include "cli/import.h"
 #include "cli/progress.h"
+#include "cli/report.h"
 
 /* Titles of columns, and names in JSON. */
 static const char *const columns[IMPORT_COUNTS] = {
@@ -51,9 +52,7 @@ static void report_json(const struct import *import, double seconds)
     (void)json_object_set_new(report, "seconds", json_real(seconds));
     (void)json_object_set_new(report, "failures", failures_json(&import->failures));
     (void)json_object_set_new(report, "servers", servers);
-    (void)json_dumpf(report, stdout, JSON_INDENT(2));
-    (void)printf("\n");
-    json_decref(report);
+    report_print(report);
 }
 
 /* A column in which there is nothing is left out. */

@@ -6,13 +6,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 
 #define LINE_MAX_SIZE 4096
 /* Bytes of lines that are read together, as long as they come. */
 #define MANY_LINES ((size_t)32 * 1024)
 /* A crawler that is busy with its own rounds is asked again. */
-#define BUSY_PAUSE_NS 100000000
+#define BUSY_PAUSE_US 100000
 #define BUSY_ROUNDS 600
 /* Lists by LRUs are taken until no more than one in ENOUGH keys is new, or so often. */
 #define LISTS_MOST 6
@@ -21,18 +20,10 @@
  * long as it has more items than are known, lists are taken for a while in which nothing new comes. (Items that have expired are
  * counted and in no list.) */
 #define PATIENCE_US 1000000
-#define PATIENCE_PAUSE_NS 50000000
+#define PATIENCE_PAUSE_US 50000
 #define PATIENT_LISTS_MOST 40
 /* Room is made at once for no more keys than these, whatever a server says. */
 #define RESERVED_MOST (1u << 28)
-
-static int hex_digit(char digit)
-{
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-                                          : -1;
-}
 
 /* %XX is a byte. False when there is no room. */
 static bool decode_uri(struct span text, struct listed_key *key)
@@ -43,8 +34,8 @@ static bool decode_uri(struct span text, struct listed_key *key)
             return false;
         }
         char byte = text.data[i];
-        if (byte == '%' && i + 2 < text.size && hex_digit(text.data[i + 1]) >= 0 && hex_digit(text.data[i + 2]) >= 0) {
-            byte = (char)(hex_digit(text.data[i + 1]) * 16 + hex_digit(text.data[i + 2]));
+        if (byte == '%' && i + 2 < text.size && number_hex_digit(text.data[i + 1]) >= 0 && number_hex_digit(text.data[i + 2]) >= 0) {
+            byte = (char)(number_hex_digit(text.data[i + 1]) * 16 + number_hex_digit(text.data[i + 2]));
             i += 2;
         }
         key->name[key->size++] = byte;
@@ -139,12 +130,6 @@ static void ask(struct key_list *list)
     channel_queue(list->channel, list->asks_hash ? SPAN("lru_crawler metadump hash\r\n") : SPAN("lru_crawler metadump all\r\n"));
 }
 
-static void pause_for(long ns)
-{
-    const struct timespec pause = {.tv_nsec = ns};
-    (void)nanosleep(&pause, NULL);
-}
-
 static enum key_list_status refuse(struct key_list *list, struct span line)
 {
     (void)snprintf(list->refusal, sizeof list->refusal, "%.*s", line.size < 120 ? (int)line.size : 120, line.data);
@@ -169,7 +154,7 @@ static enum key_list_status begin(struct key_list *list, struct span *line)
             return KEY_LIST_BROKEN;
         }
         if (span_starts_with(*line, SPAN("BUSY")) || span_starts_with(*line, SPAN("ERROR locked"))) {
-            pause_for(BUSY_PAUSE_NS);
+            clock_sleep_us(BUSY_PAUSE_US);
             if (atomic_load(list->stops)) {
                 return KEY_LIST_STOPPED;
             }
@@ -343,7 +328,7 @@ static enum key_list_status spool_again(struct key_list *list, struct spool *spo
         if (!is_short(&now, spool->count) || time_us - news_us > PATIENCE_US || lists >= PATIENT_LISTS_MOST) {
             return KEY_LIST_END;
         }
-        pause_for(PATIENCE_PAUSE_NS);
+        clock_sleep_us(PATIENCE_PAUSE_US);
     }
 }
 

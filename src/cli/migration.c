@@ -113,20 +113,15 @@ static void advise(const struct facts *facts, struct migration *migration)
 
 /* ---- Warnings ---- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text), tail = strlen(end);
-    return size >= tail && strcmp(text + size - tail, end) == 0;
-}
-
 bool migration_tells_trouble(const char *name)
 {
-    static const char *const ends[] = {"errors", "failures", "failed", "timeouts", "dropped", "unasked", "unstored", "divergence", "diverged", "lost"};
-    if (strncmp(name, "upstream_", 9) != 0 && strncmp(name, "mirror_", 7) != 0) {
+    static const struct span ends[] = {SPAN("_errors"), SPAN("_timeouts"), SPAN("_unasked"), SPAN("_unstored"), SPAN("_failed"), SPAN("_dropped")};
+    struct span text = span_of(name, strlen(name));
+    if (!span_starts_with(text, SPAN("upstream_")) && !span_starts_with(text, SPAN("mirror_"))) {
         return false;
     }
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        if (ends_with(name, ends[i])) {
+        if (span_ends_with(text, ends[i])) {
             return true;
         }
     }

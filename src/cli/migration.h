@@ -28,7 +28,7 @@ struct migration {
     size_t warning_count;
 };
 
-/* Whether a counter of this name is one of trouble with the old servers, whatever there are. */
+/* Whether a counter of this name is one of trouble with the old servers. */
 bool migration_tells_trouble(const char *name);
 
 /* `before`: what was told some time ago, to see what grows; NULL: nothing. */

@@ -1,5 +1,10 @@
 #include "cli/pace.h"
 
+#include "base/clock.h"
+
+/* How often it is looked whether to stop. */
+#define STEP_US 100000
+
 void pace_init(struct pace *pace, uint64_t items_per_second, uint64_t bytes_per_second)
 {
     (void)pthread_mutex_init(&pace->lock, NULL);
@@ -41,4 +46,13 @@ uint64_t pace_spend(struct pace *pace, uint64_t items, uint64_t bytes, uint64_t 
     double wait = pace->next_us - now;
     (void)pthread_mutex_unlock(&pace->lock);
     return (uint64_t)wait;
+}
+
+void pace_wait(uint64_t us, const atomic_bool *stops)
+{
+    while (us > 0 && !atomic_load_explicit(stops, memory_order_relaxed)) {
+        uint64_t step = us < STEP_US ? us : STEP_US;
+        clock_sleep_us(step);
+        us -= step;
+    }
 }

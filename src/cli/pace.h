@@ -4,7 +4,7 @@
 #define DIGLOT_CLI_PACE_H
 
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct pace {
@@ -21,5 +21,8 @@ uint64_t pace_parcel(const struct pace *pace, uint64_t most);
 
 /* Spends; returns how many microseconds from `now_us` (base/clock.h) on the caller has to wait before it does what it has paid for. */
 uint64_t pace_spend(struct pace *pace, uint64_t items, uint64_t bytes, uint64_t now_us);
+
+/* Waits so long; less when `stops` becomes true. */
+void pace_wait(uint64_t us, const atomic_bool *stops);
 
 #endif

@@ -1,6 +1,7 @@
 /* diglot plan: prints a plan as a fragment of redis.conf. */
 #include "cli/command.h"
 #include "cli/plan.h"
+#include "cli/report.h"
 #include "cli/sides.h"
 
 #include <jansson.h>
@@ -158,9 +159,7 @@ static void print_plan_json(const struct plan *plan)
                                entries_json(plan, PLAN_UNKNOWN, "option"), "notes", entries_json(plan, PLAN_NOTE, "option"),
                                "memory", "items", (json_int_t)plan->items, "memcached_item", plan->memcached_item, "engine_item",
                                plan->engine_item, "maxmemory", (json_int_t)plan->maxmemory);
-    (void)json_dumpf(report, stdout, JSON_INDENT(2));
-    (void)printf("\n");
-    json_decref(report);
+    report_print(report);
 }
 
 enum cli_status plan_main(int argc, char **argv)

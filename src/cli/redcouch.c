@@ -8,27 +8,19 @@ bool redcouch_flags(struct span field, uint32_t *flags)
     return field.size == 0 || number_parse_strict_u32(field, flags);
 }
 
-static int digit_of(char digit)
-{
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-                                          : -1;
-}
-
 bool redcouch_unhex(struct span text, struct buffer *output)
 {
     if (text.size % 2 != 0) {
         return false;
     }
     for (size_t i = 0; i < text.size; i++) {
-        if (digit_of(text.data[i]) < 0) {
+        if (number_hex_digit(text.data[i]) < 0) {
             return false;
         }
     }
     buffer_reserve(output, text.size / 2);
     for (size_t i = 0; i < text.size; i += 2) {
-        output->data[output->end++] = (char)(digit_of(text.data[i]) * 16 + digit_of(text.data[i + 1]));
+        output->data[output->end++] = (char)(number_hex_digit(text.data[i]) * 16 + number_hex_digit(text.data[i + 1]));
     }
     return true;
 }

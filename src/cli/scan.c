@@ -3,7 +3,6 @@
 #include "base/clock.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define COUNT_TEXT "256"
 
@@ -19,13 +18,6 @@ void scan_init(struct scan *scan, struct resp *resp, struct pace *pace, struct s
     }
     scan->pattern[at++] = '*';
     scan->pattern[at] = '\0';
-}
-
-static void wait_for_pace(struct scan *scan, uint64_t keys)
-{
-    uint64_t wait = pace_spend(scan->pace, keys, 0, clock_monotonic_us());
-    const struct timespec pause = {.tv_sec = (time_t)(wait / 1000000), .tv_nsec = (long)(wait % 1000000) * 1000};
-    (void)nanosleep(&pause, NULL);
 }
 
 redisReply *scan_next(struct scan *scan, redisReply **keys)
@@ -46,6 +38,6 @@ redisReply *scan_next(struct scan *scan, redisReply **keys)
     (void)snprintf(scan->cursor, sizeof scan->cursor, "%.*s", (int)cursor.size, cursor.data);
     scan->is_done = strcmp(scan->cursor, "0") == 0;
     *keys = reply->element[1];
-    wait_for_pace(scan, reply->element[1]->elements);
+    clock_sleep_us(pace_spend(scan->pace, reply->element[1]->elements, 0, clock_monotonic_us()));
     return reply;
 }

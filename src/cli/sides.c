@@ -80,11 +80,12 @@ static void parse_endpoint(struct argp_state *state, const char *text, const cha
     }
 }
 
-struct endpoint *sides_parse_servers(struct argp_state *state, char **words, size_t count)
+struct endpoint *sides_take_servers(struct argp_state *state, size_t *count)
 {
-    struct endpoint *servers = check_calloc(count ? count : 1, sizeof *servers);
-    for (size_t i = 0; i < count; i++) {
-        parse_endpoint(state, words[i], "11211", &servers[i]);
+    *count = (size_t)(state->argc - state->next);
+    struct endpoint *servers = check_calloc(*count, sizeof *servers);
+    for (size_t i = 0; i < *count; i++) {
+        parse_endpoint(state, state->argv[state->next++], "11211", &servers[i]);
     }
     return servers;
 }

@@ -51,7 +51,7 @@ MUST_USE struct channel *sides_open_redis(const struct sides *sides, char error[
 /* An option that takes a whole number from `least` to `most`; anything else ends the program with a sentence. */
 uint64_t sides_parse_number(struct argp_state *state, const char *option, const char *text, uint64_t least, uint64_t most);
 
-/* The endpoints of `count` words, to be freed; ends the program with a sentence where one is none. */
-struct endpoint *sides_parse_servers(struct argp_state *state, char **words, size_t count);
+/* The endpoints that the remaining words are, to be freed; ends the program with a sentence where one is none. */
+struct endpoint *sides_take_servers(struct argp_state *state, size_t *count);
 
 #endif

@@ -1,9 +1,11 @@
 /* diglot status: once. diglot top: the same, drawn anew until q. */
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/dashboard.h"
 #include "cli/door_facts.h"
 #include "cli/facts.h"
 #include "cli/fold.h"
+#include "cli/report.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -132,10 +134,7 @@ static void print_status(const struct command *command, const struct facts *fact
     bool is_terminal = fold_terminal(&rows, &columns);
     const struct dashboard_view view = {server_name(&command->sides), facts, before, is_terminal, NULL, is_terminal ? wide_enough(columns) : 0};
     if (command->sides.wants_json) {
-        json_t *report = dashboard_json(&view);
-        (void)json_dumpf(report, stdout, JSON_INDENT(2));
-        (void)printf("\n");
-        json_decref(report);
+        report_print(dashboard_json(&view));
         return;
     }
     struct buffer text;
@@ -151,9 +150,8 @@ static bool look_twice(const struct command *command, struct facts *before, stru
     struct source source = {NULL, NULL};
     bool is_told = look(command, &source, facts, error);
     if (is_told && command->seconds > 0) {
-        const struct timespec pause = {.tv_sec = (time_t)command->seconds};
         *before = *facts;
-        (void)nanosleep(&pause, NULL);
+        clock_sleep_us(command->seconds * 1000000);
         is_told = look(command, &source, facts, error);
     }
     close_source(&source);

@@ -1,4 +1,5 @@
 /* diglot verify: its options, and what it tells. */
+#include "cli/report.h"
 #include "cli/verify.h"
 
 #include "base/clock.h"
@@ -35,14 +36,12 @@ struct command {
 
 static void take_servers(struct argp_state *state, struct verify *verify)
 {
-    verify->count = (size_t)(state->argc - state->next);
-    struct endpoint *endpoints = sides_parse_servers(state, state->argv + state->next, verify->count);
+    struct endpoint *endpoints = sides_take_servers(state, &verify->count);
     verify->servers = check_calloc(verify->count, sizeof *verify->servers);
     for (size_t i = 0; i < verify->count; i++) {
         verify->servers[i].endpoint = endpoints[i];
     }
     free(endpoints);
-    state->next = state->argc;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -133,9 +132,7 @@ static void report_json(const struct verify *verify, const struct totals *totals
         (json_int_t)totals->compared, "differ", (json_int_t)totals->differ, "gone", (json_int_t)totals->gone, "stale",
         (json_int_t)totals->stale, "failed", (json_int_t)totals->failed, "seconds", seconds, "prefixes",
         divergence_json(&verify->divergence), "failures", failures_json(&verify->failures), "servers", servers);
-    (void)json_dumpf(report, stdout, JSON_INDENT(2));
-    (void)printf("\n");
-    json_decref(report);
+    report_print(report);
 }
 
 static void report_text(const struct verify *verify, const struct totals *totals, enum cli_status status, double seconds)

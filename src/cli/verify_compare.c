@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Before the first look again; each pause is three times the one before. */
 #define FIRST_PAUSE_MS 100
@@ -117,21 +116,11 @@ static void take_keys(struct comparer *comparer)
     }
 }
 
-static void sleep_us(const struct verify *verify, uint64_t wait)
-{
-    for (; wait > 0 && !atomic_load(&verify->stops);) {
-        uint64_t step = wait < 100000 ? wait : 100000;
-        const struct timespec pause = {.tv_nsec = (long)step * 1000};
-        (void)nanosleep(&pause, NULL);
-        wait -= step;
-    }
-}
-
 /* Both sides are asked at once, so that little can happen between the two readings. */
 static bool compare_parcel(struct comparer *comparer)
 {
     struct verify *verify = comparer->verify;
-    sleep_us(verify, pace_spend(&verify->pace, comparer->old->count, comparer->old->bytes, clock_monotonic_us()));
+    pace_wait(pace_spend(&verify->pace, comparer->old->count, comparer->old->bytes, clock_monotonic_us()), &verify->stops);
     buffer_reset(&comparer->values, 2 * PARCEL_BYTES);
     comparer->collected = 0;
     int64_t now = clock_wall_ms() / 1000;
@@ -185,7 +174,7 @@ static bool compare_all(struct comparer *comparer)
         if (!turn_over(comparer)) {
             return false;
         }
-        sleep_us(comparer->verify, pause_ms * 1000);
+        pace_wait(pause_ms * 1000, &comparer->verify->stops);
         pause_ms *= 3;
     }
 }
