@@ -1,6 +1,6 @@
 /* Slots that move between the nodes of a cluster. docs/cluster.md tells the whole idea; in short:
  *
- * A slot moves key by key, its ledger like any other key, and the ledger is the last to go (engine/departures.h). While it
+ * A slot moves key by key, its ledger like any other key, and the ledger is the last to go (engine/cluster_traffic.h). While it
  * leaves, a key that vanishes keeps its record: it may have gone to the other node, and whatever makes it anew anywhere
  * clears the record then. While it comes, no ledger is made here, as the one that is under way would find its place taken;
  * what clients do meanwhile to keys that have come waits in memory and is done to the ledger when that arrives. Where memory

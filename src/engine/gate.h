@@ -52,7 +52,7 @@ void gate_end_turn(struct gate *gate);
 /* Whether this request may be executed now; on GATE_REFUSE fills `result`. */
 enum gate_verdict gate_check(struct gate *gate, const struct request *request, struct result *result);
 
-/* True when a write that needs memory has been let through in this turn, or one that needs none, and neither is refused. */
+/* True when it is known that writes are taken in this turn, and, as far as was asked for, those that need memory. */
 bool gate_is_known_open(const struct gate *gate);
 
 /* Whether a request that can do without may write a mark (docs/flags.md), which may take memory. */

@@ -3,8 +3,9 @@
  * The connection feeds input bytes to session_decode, which fills a batch; the batch is executed (or not, when every
  * message is local), and session_encode turns the results into output bytes. One thread at a time.
  *
- * A client is anonymous until it logs in. Where the door is locked to anonymous clients, their bytes are read by a decoder that
- * knows nothing but logins (session_login.c). A batch ends behind a login, because what comes next is read by its outcome. */
+ * A client is anonymous until it logs in. Where the door is locked to anonymous clients, their bytes are read by decoders that
+ * know nothing but logins (ascii_decode_login, binary_decode_before_login). A batch ends behind a login, because what comes next
+ * is read by its outcome. */
 #ifndef DIGLOT_SESSION_SESSION_H
 #define DIGLOT_SESSION_SESSION_H
 

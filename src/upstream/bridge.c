@@ -311,12 +311,6 @@ void bridge_release(struct batch *batch)
     batch->errand = NULL;
 }
 
-/* Requests on one key; the others know nothing of old servers. */
-static bool is_keyed(const struct request *request)
-{
-    return request->op >= REQUEST_GET && request->op <= REQUEST_DEBUG;
-}
-
 /* So many requests of a batch are passed through at once: their answers are all kept until the last has come. */
 #define PASSES_AT_ONCE 32
 
@@ -325,7 +319,7 @@ static bool prepare(struct bridge *bridge, struct batch *batch, struct identity 
 {
     const struct request *request = &batch->messages[index].request;
     if (request_is_local(request->op) || (batch->errand && batch->errand->answers[index])) return true;
-    if (!is_keyed(request)) return false;
+    if (!request_is_keyed(request->op)) return false;
     struct span name = command_full_key(bridge->command, request->key);
     struct span key;
     if (!command_is_item_name(bridge->command, name, &key)) return true;
