@@ -1,5 +1,5 @@
 /* memcached's binary protocol: bytes ⇄ messages. Pure functions, no allocation while decoding, any thread.
- * Source: memcached-protocol, "Binary"; statuses and texts are memcached 1.6.45's (docs/decisions/0001-oracle.md).
+ * Source: memcached's doc/protocol-binary.txt; statuses and texts are memcached 1.6.45's (docs/decisions/0001-oracle.md).
  *
  * A request that tells a token (want_cas) tells it in result.number, or in extras.token when it has extras, as every incr
  * and decr has, whose result.number is the number. */

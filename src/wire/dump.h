@@ -1,5 +1,5 @@
 /* The lines of lru_crawler metadump and mgdump. Pure; any thread.
- * Source: memcached-protocol, "Classic text"; the bytes are memcached 1.6.45's, whose metadump tells the flags, too. */
+ * Source: memcached's doc/protocol.txt; the bytes are memcached 1.6.45's, whose metadump tells the flags, too. */
 #ifndef DIGLOT_WIRE_DUMP_H
 #define DIGLOT_WIRE_DUMP_H
 

@@ -1,6 +1,6 @@
 /* The replies to memcached's meta commands; ascii_decode makes their requests, ascii_encode hands their results on to here.
  * Pure functions, no allocation but the output buffer's, any thread.
- * Source: memcached-protocol, "Meta"; where versions differ, memcached 1.6.45's bytes.
+ * Source: memcached's doc/protocol.txt, "Meta Commands"; where versions differ, memcached 1.6.45's bytes.
  *
  * Three things are not memcached's:
  *  - a request that is refused changes nothing (there an opaque too long is only found behind T, N and the sum);
