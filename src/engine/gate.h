@@ -1,7 +1,7 @@
-/* The gate: what a direct write must ask before it touches the keyspace, because the engine does not ask for it. Law 3 (docs/architecture.md): a
- * memcached request is taken, refused or kept waiting exactly where the same request over RESP would be. What holds is found
- * out once per turn, when the first request of its kind comes; where there are no replicas and no append-only file, that writes
- * are taken holds until something happens that may change it (engine/calm.h). Main thread only. */
+/* The gate: what a direct write must ask before it touches the keyspace, because the engine does not ask for it. Law 3
+ * (docs/architecture.md): a memcached request is taken, refused or kept waiting exactly where the same request over RESP would
+ * be. What holds is found out once per turn, when the first request of its kind comes; where there are no replicas and no
+ * append-only file, that writes are taken holds until something happens that may change it (engine/calm.h). Main thread only. */
 #ifndef DIGLOT_ENGINE_GATE_H
 #define DIGLOT_ENGINE_GATE_H
 
