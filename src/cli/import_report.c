@@ -62,25 +62,36 @@ static bool is_shown(int column, const uint64_t total[IMPORT_COUNTS])
            (column == IMPORT_READ && total[IMPORT_READ] != total[IMPORT_LISTED]);
 }
 
-static void print_row(const char *name, const char *state, const uint64_t counts[IMPORT_COUNTS], const uint64_t total[IMPORT_COUNTS])
+/* As wide as what stands in it, so that the table fits a small terminal. */
+static int name_width(const struct import *import)
 {
-    (void)printf("%-22s %-11s", name, state);
-    for (int i = 0; i < IMPORT_COUNTS; i++) {
-        char text[32];
-        progress_group(counts[i], text);
-        if (is_shown(i, total)) {
-            (void)printf(" %11s", text);
-        }
+    size_t width = strlen("server");
+    for (size_t i = 0; i < import->count; i++) {
+        size_t size = strlen(import->servers[i].endpoint.name);
+        width = size > width ? size : width;
     }
-    (void)printf("\n");
+    return (int)width;
 }
 
-static void print_head(const uint64_t total[IMPORT_COUNTS])
+static int column_width(int column, const uint64_t total[IMPORT_COUNTS])
 {
-    (void)printf("%-22s %-11s", "server", "state");
+    char text[32];
+    progress_group(total[column], text);
+    size_t title = strlen(columns[column]), number = strlen(text);
+    return (int)(title > number ? title : number);
+}
+
+/* `counts` NULL: the head. */
+static void print_row(int width, const char *name, const char *state, const uint64_t *counts, const uint64_t total[IMPORT_COUNTS])
+{
+    (void)printf("%-*s  %-11s", width, name, state);
     for (int i = 0; i < IMPORT_COUNTS; i++) {
+        char text[32] = "";
+        if (counts) {
+            progress_group(counts[i], text);
+        }
         if (is_shown(i, total)) {
-            (void)printf(" %11s", columns[i]);
+            (void)printf("  %*s", column_width(i, total), counts ? text : columns[i]);
         }
     }
     (void)printf("\n");
@@ -88,14 +99,15 @@ static void print_head(const uint64_t total[IMPORT_COUNTS])
 
 static void print_table(const struct import *import, const uint64_t total[IMPORT_COUNTS])
 {
-    print_head(total);
+    int width = name_width(import);
+    print_row(width, "server", "state", NULL, total);
     for (size_t i = 0; i < import->count; i++) {
         uint64_t counts[IMPORT_COUNTS], ignored[IMPORT_COUNTS] = {0};
         read_counts(&import->servers[i], counts, ignored);
-        print_row(import->servers[i].endpoint.name, states[atomic_load(&import->servers[i].state)], counts, total);
+        print_row(width, import->servers[i].endpoint.name, states[atomic_load(&import->servers[i].state)], counts, total);
     }
     if (import->count > 1) {
-        print_row("all", "", total, total);
+        print_row(width, "all", "", total, total);
     }
 }
 
