@@ -85,17 +85,17 @@ static void hash_keys(const struct session *session, struct batch *batch)
     batch->has_sightings = true;
 }
 
-/* The two passes that only fetch. Returns how many reads there are, and what may be their entries. */
-static uint32_t fetch(const struct session *session, const struct batch *batch, struct near_entry **entries)
+/* The two passes that only fetch. Returns how many reads there are; where there are any, `entries` is set to what may be theirs. */
+static uint32_t fetch(const struct session *session, const struct batch *batch, uint32_t count, struct near_entry **entries)
 {
     uint32_t reads = 0;
-    for (uint32_t i = 0; i < batch->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (!is_answerable(&batch->messages[i].request)) continue;
         near_cache_prefetch(session->cache, batch->sightings[i].hash);
         reads++;
     }
-    for (uint32_t i = 0; i < batch->count && reads > 0; i++)
-        if (is_answerable(&batch->messages[i].request)) entries[i] = near_cache_locate(session->cache, batch->sightings[i].hash);
+    for (uint32_t i = 0; i < count && reads > 0; i++)
+        entries[i] = is_answerable(&batch->messages[i].request) ? near_cache_locate(session->cache, batch->sightings[i].hash) : NULL;
     return reads;
 }
 
@@ -131,10 +131,11 @@ void answers_find(struct session *session, struct batch *batch)
     hash_keys(session, batch);
     if (!is_worth_asking(session, batch) || !may_answer(session)) return;
     struct near_entry *entries[BATCH_CAPACITY];
-    uint32_t reads = fetch(session, batch, entries);
+    const uint32_t count = batch->count;
+    uint32_t reads = fetch(session, batch, count, entries);
     if (reads == 0) return;
     uint32_t answered = 0, open = 0;
-    for (uint32_t i = 0; i < batch->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const struct request *request = &batch->messages[i].request;
         if (request_is_local(request->op)) continue;
         if (is_answerable(request) && look_up(session, batch, i, entries[i]))
