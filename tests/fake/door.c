@@ -81,6 +81,8 @@ static void execute_batch(struct door *door, struct batch *batch)
         execute_message(door, batch, &batch->messages[batch->executed]);
         batch->executed++;
     } while (batch->executed < batch->count && buffer_size(&batch->values) < BATCH_REPLY_LIMIT && batch->apart.size == 0);
+    batch->lent = batch->values.capacity;
+    atomic_fetch_add(&door->shared.lent, batch->lent);
     mailbox_post(batch->home, &batch->mail);
 }
 

@@ -77,6 +77,23 @@ static void test_maxconns_holds(void **state)
     }
 }
 
+/* Those who are there already have their turn between those who come. */
+static void test_a_turn_accepts_only_so_many(void **state)
+{
+    struct door *door = *state;
+    enum { CLIENTS = 100, ACCEPTED = 64 };
+    int clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = door_connect(door, 0);
+    }
+    worker_poll(door->workers[0], 1000);
+    assert_int_equal(door_count(door, COUNTER_CURR_CONNECTIONS), ACCEPTED);
+    assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, CLIENTS));
+    for (int i = 0; i < CLIENTS; i++) {
+        close(clients[i]);
+    }
+}
+
 /* The process may open one descriptor more from here on: the client's. */
 static struct rlimit leave_one_descriptor(void)
 {
@@ -174,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DOOR_TEST(test_maxconns_holds, none),
         DOOR_TEST(test_maxconns_holds, three),
+        DOOR_TEST(test_a_turn_accepts_only_so_many, none),
         DOOR_TEST(test_accepting_rests_without_descriptors, none),
         DOOR_TEST(test_clients_are_listed, none),
         DOOR_TEST(test_descriptors_are_not_inherited, none),

@@ -100,6 +100,73 @@ static void test_slow_reader_is_throttled(void **state)
     buffer_deinit(&request);
 }
 
+/* The same where no value is sent from where it lies. */
+static void test_slow_reader_of_small_values_is_throttled(void **state)
+{
+    struct door *door = *state;
+    enum { GETS = 2000, SIZE = 10000 };
+    struct buffer request;
+    buffer_init(&request);
+    buffer_append(&request, SPAN("set k 0 0 10000\r\n"));
+    say_often(&request, SPAN("v"), SIZE);
+    buffer_append(&request, SPAN("\r\n"));
+    int client = door_connect(door, SMALL_BUFFER);
+    ask(door, client, buffer_content(&request), SPAN("STORED\r\n"));
+    buffer_reset(&request, SIZE_MAX);
+    say_often(&request, SPAN("get k\r\n"), GETS);
+    ask(door, client, buffer_content(&request), SPAN(""));
+    settle(door);
+    assert_true(atomic_load(&door->executed) * SIZE < 8 * 1024 * 1024);
+    assert_in_range(door_count(door, COUNTER_CLIENT_BYTES), 1, 2 * 1024 * 1024);
+    if (door->threads == 0) { /* and nothing is tried over and over again */
+        struct pollfd turn_due = {.fd = worker_descriptor(door->workers[0]), .events = POLLIN};
+        assert_int_equal(poll(&turn_due, 1, 0), 0);
+    }
+    close(client);
+    assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 0));
+    assert_int_equal(atomic_load(&door->shared.lent), 0);
+    buffer_deinit(&request);
+}
+
+#define DEAF_CLIENTS 12
+#define HELD_MOST ((size_t)2 * 1024 * 1024)
+
+/* Together they would hold more than they may: who has waited longest goes, and who reads, however slowly, stays. Each worker
+ * has its share. */
+static void test_what_deaf_clients_hold_together_is_bounded(void **state)
+{
+    struct door *door = *state;
+    struct buffer request, reply;
+    int deaf[DEAF_CLIENTS];
+    buffer_init(&request);
+    buffer_init(&reply);
+    say_often(&request, SPAN("get bulk bulk bulk\r\n"), 100);
+    door->shared.worker_count = 4;
+    atomic_store(&door->options.maxmemory_clients, 4 * HELD_MOST);
+    int slow = door_connect(door, SMALL_BUFFER);
+    ask(door, slow, buffer_content(&request), SPAN(""));
+    settle(door);
+    for (int i = 0; i < DEAF_CLIENTS; i++) {
+        deaf[i] = door_connect(door, SMALL_BUFFER);
+        ask(door, deaf[i], buffer_content(&request), SPAN(""));
+        settle(door);
+        assert_in_range(door_count(door, COUNTER_CLIENT_BYTES), 1, HELD_MOST);
+        assert_true(door_ask(door, slow, SPAN(""), &reply, (size_t)(i + 1) * 20 * DOOR_BULK_SIZE));
+        settle(door);
+    }
+    assert_in_range(door_count(door, COUNTER_MEMORY_KICKS), 1, DEAF_CLIENTS - 1);
+    buffer_reset(&reply, 0);
+    assert_true(door_read_to_end(door, deaf[0], &reply)); /* the first of them was the first to go */
+    for (int i = 0; i < DEAF_CLIENTS; i++) {
+        close(deaf[i]);
+    }
+    close(slow);
+    assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 0));
+    assert_int_equal(door_count(door, COUNTER_CLIENT_BYTES), 0);
+    buffer_deinit(&reply);
+    buffer_deinit(&request);
+}
+
 static void test_throttled_client_gets_every_byte(void **state)
 {
     struct door *door = *state;
@@ -173,6 +240,45 @@ static bool is_stuck(struct door *door, uint64_t asked)
     return door_count(door, COUNTER_BYTES_WRITTEN) != asked * BULK_REPLY_SIZE;
 }
 
+/* Memory is short: who has not read what was asked before gets nothing more executed, however little it is. */
+static void test_nothing_is_executed_for_the_deaf_while_memory_is_short(void **state)
+{
+    struct door *door = *state;
+    struct buffer reply;
+    buffer_init(&reply);
+    int client = door_connect(door, SMALL_BUFFER);
+    uint64_t asked = 0;
+    do {
+        asked++;
+        ask(door, client, SPAN("get bulk\r\n"), SPAN(""));
+    } while (!is_stuck(door, asked));
+    atomic_store(&door->options.maxmemory_clients, 1);
+    size_t executed = atomic_load(&door->executed);
+    ask(door, client, SPAN("get k\r\n"), SPAN(""));
+    turn(door, 100);
+    assert_int_equal(atomic_load(&door->executed), executed);
+    assert_true(door_ask(door, client, SPAN(""), &reply, asked * BULK_REPLY_SIZE + 5));
+    close(client);
+    buffer_deinit(&reply);
+}
+
+/* Who waits for an answer is not idle. */
+static void test_a_waiting_client_is_not_silent(void **state)
+{
+    struct door *door = *state;
+    int waiting = door_connect(door, 0), silent = door_connect(door, 0);
+    atomic_store(&door->is_held, true);
+    ask(door, waiting, SPAN("get k\r\n"), SPAN(""));
+    assert_true(door_await_count(door, COUNTER_BYTES_READ, 7));
+    atomic_store(&door->options.idle_timeout, 1);
+    assert_true(door_await_count(door, COUNTER_IDLE_KICKS, 1));
+    assert_int_equal(door_count(door, COUNTER_CURR_CONNECTIONS), 1);
+    atomic_store(&door->is_held, false);
+    ask(door, waiting, SPAN(""), SPAN("END\r\n"));
+    close(waiting);
+    close(silent);
+}
+
 /* The batch comes back to a connection that is closed already. */
 static void test_batch_outlives_its_connection(void **state)
 {
@@ -194,6 +300,7 @@ static void test_batch_outlives_its_connection(void **state)
     close(client);
     client = door_connect(door, 0);
     ask(door, client, SPAN("get k\r\n"), SPAN("END\r\n"));
+    assert_int_equal(atomic_load(&door->shared.lent), 0);
     close(client);
 }
 
@@ -589,12 +696,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DOOR_TEST(test_slow_reader_is_throttled, none),
         DOOR_TEST(test_slow_reader_is_throttled, one),
+        DOOR_TEST(test_slow_reader_of_small_values_is_throttled, none),
+        DOOR_TEST(test_slow_reader_of_small_values_is_throttled, one),
+        DOOR_TEST(test_what_deaf_clients_hold_together_is_bounded, none),
         DOOR_TEST(test_throttled_client_gets_every_byte, none),
         DOOR_TEST(test_throttled_client_gets_every_byte, one),
         DOOR_TEST(test_deaf_client_is_dropped, none),
         DOOR_TEST(test_deaf_client_is_dropped, one),
         DOOR_TEST(test_silent_client_is_dropped, none),
         DOOR_TEST(test_silent_client_is_dropped, one),
+        DOOR_TEST(test_nothing_is_executed_for_the_deaf_while_memory_is_short, none),
+        DOOR_TEST(test_a_waiting_client_is_not_silent, none),
+        DOOR_TEST(test_a_waiting_client_is_not_silent, one),
         DOOR_TEST(test_batch_outlives_its_connection, none),
         DOOR_TEST(test_batch_outlives_its_connection, one),
         DOOR_TEST(test_chatterer_leaves_room_for_others, none),

@@ -122,6 +122,27 @@ static void test_what_is_needed_is_not_given_back(void **state)
     assert_true(arrival->input.capacity > 2 * POOL_BUFFER_SIZE);
 }
 
+/* A line of which nobody knows how long it will be. */
+static void test_what_is_full_is_not_given_back(void **state)
+{
+    struct arrival *arrival = *state;
+    receive(arrival, MIB / 2, 0);
+    input_give_back(&arrival->input, 0, &arrival->pool);
+    assert_true(arrival->input.capacity >= MIB / 2);
+    assert_int_equal(arrival->pool.large_count, 0);
+}
+
+/* Else much would be copied for every little that was consumed. */
+static void test_much_is_not_moved_for_little_room(void **state)
+{
+    struct arrival *arrival = *state;
+    receive(arrival, POOL_BUFFER_SIZE - 100, 0);
+    buffer_consume(&arrival->input, 10);
+    input_make_room(&arrival->input, 0, 0, &arrival->pool);
+    assert_int_equal(arrival->input.begin, 10);
+    assert_int_equal(buffer_room(&arrival->input), 100);
+}
+
 /* Large requests one behind the other fit into one that has been large enough for each. */
 static void test_large_memory_does_not_grow_for_the_next_one(void **state)
 {
@@ -167,6 +188,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_expected_is_used_if_it_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_small_rest_needs_no_large_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_needed_is_not_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_full_is_not_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_much_is_not_moved_for_little_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_memory_does_not_grow_for_the_next_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_room_doubles_where_the_need_is_not_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_where_the_need_is_not_known_memory_serves_again, set_up, tear_down),

@@ -476,6 +476,7 @@ static void test_long_get_line_may_drip_in(void **state)
         say(talk, " ");
         turn(talk);
     }
+    assert_int_equal(talk->session.lineless, 100005); /* which is not looked through for every byte */
     say(talk, "l\r\nversion");
     turn(talk);
     assert_output(talk, "VALUE k 0 1\r\nk\r\nVALUE l 0 1\r\nl\r\nEND\r\n");
