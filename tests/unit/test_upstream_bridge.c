@@ -13,7 +13,9 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "fake/world.h"
+#include "item/ledger.h"
 #include "upstream/bridge.h"
+#include "upstream/bridge_parts.h"
 
 #define KEYS 12
 #define VALUE_SIZE 16
@@ -42,6 +44,7 @@ struct scene {
     size_t job_count;
     struct client clients[BATCHES];
     enum bridge_leave leave;
+    bool may_not_ask;
     bool fails; /* questions may */
     unsigned serial;
 };
@@ -63,8 +66,8 @@ static void send_job(struct bridge_host *host, struct job *job)
 
 static bool may_ask(struct bridge_host *host, struct identity *identity, const struct request *request)
 {
-    (void)host, (void)identity, (void)request;
-    return true;
+    (void)identity, (void)request;
+    return !((struct scene *)host)->may_not_ask;
 }
 
 static enum bridge_leave may_store(struct bridge_host *host)
@@ -407,6 +410,7 @@ static void test_the_mirror_with_failures(void **state)
     scene.fails = false;
     drain(&scene);
     assert_all_here(&scene);
+    for (size_t i = 0; i < KEYS; i++) assert_string_equal(scene.old[i], scene.truth[i]);
     end(&scene);
 }
 
@@ -516,6 +520,465 @@ static void test_emptied(void **state)
     end(&scene);
 }
 
+/* ---- What was changed here stays changed ---- */
+
+static struct scene *begin_points(bool mirrors, unsigned share)
+{
+    static struct scene scene;
+    begin(&scene, "old:1", mirrors, share);
+    scene.clients[0].may_miss = true;
+    return &scene;
+}
+
+static void take_turn(struct scene *scene)
+{
+    begin_turn(scene);
+    end_turn(scene);
+}
+
+static bool is_stored(const struct scene *scene, struct span key)
+{
+    return fake_find(&scene->world.fake, 0, key) != NULL;
+}
+
+static void answer_first(struct scene *scene, enum job_outcome outcome)
+{
+    begin_turn(scene);
+    answer(scene, 0, outcome);
+    end_turn(scene);
+}
+
+/* The old server is not asked, and so nothing comes back. */
+static void expect_gone(struct scene *scene, struct span key)
+{
+    ask_one(scene, REQUEST_GET, key);
+    assert_int_equal(scene->job_count, 0);
+    assert_false(is_stored(scene, key));
+}
+
+static void ask_request(struct scene *scene, const struct request *request)
+{
+    struct client *client = &scene->clients[0];
+    batch_reset(client->batch);
+    batch_add(client->batch)->request = *request;
+    begin_turn(scene);
+    client->is_waiting = bridge_hold(&scene->bridge, client->batch, scene->identity);
+    if (!client->is_waiting) run_batch(scene, client);
+    end_turn(scene);
+}
+
+static void set_share(struct scene *scene, int share)
+{
+    atomic_store(&scene->world.options.upstream_share, share);
+    bridge_note_options(&scene->bridge);
+}
+
+static void test_a_delete_that_was_given_up_holds(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    atomic_store(&scene->world.options.upstream_timeout, 1);
+    ask_one(scene, REQUEST_DELETE, SPAN("k0"));
+    while (scene->clients[0].is_waiting) take_turn(scene);
+    answer_first(scene, JOB_DONE); /* late */
+    expect_gone(scene, SPAN("k0"));
+    end(scene);
+}
+
+static void test_a_delete_while_the_server_is_down_holds(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    atomic_store(&scene->bridge.roster->servers[0].state, SERVER_DOWN);
+    ask_one(scene, REQUEST_DELETE, SPAN("k0"));
+    assert_int_equal(scene->job_count, 0);
+    atomic_store(&scene->bridge.roster->servers[0].state, SERVER_READY);
+    expect_gone(scene, SPAN("k0"));
+    end(scene);
+}
+
+/* A set that has expired is a delete; one that compares has to know. */
+static void test_sets_that_ask_first(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    struct extras extras = {.asks = ASK_COMPARE, .compare = 1};
+    ask_request(scene, &(struct request){.op = REQUEST_SET, .key = SPAN("k0"), .value = SPAN("v"), .exptime = -1});
+    assert_int_equal(scene->job_count, 1);
+    answer_first(scene, JOB_DONE);
+    scene->truth[0][0] = '\0';
+    expect_gone(scene, SPAN("k0"));
+    ask_request(scene, &(struct request){.op = REQUEST_SET, .key = SPAN("k2"), .value = SPAN("v"), .extras = &extras});
+    assert_int_equal(scene->job_count, 1);
+    answer_first(scene, JOB_DONE);
+    assert_true(fake_holds(&scene->world.fake, 0, SPAN("k2"), SPAN("2000"))); /* it was another token */
+    end(scene);
+}
+
+/* The answer comes before anybody could write down what has happened. */
+static void test_an_answer_in_the_turn_of_the_change(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    ask_one(scene, REQUEST_GET, SPAN("k0"));
+    begin_turn(scene);
+    fake_resp_set(&scene->world.fake, 0, SPAN("k0"), SPAN("x"), KEYSPACE_NO_EXPIRY);
+    assert_true(fake_resp_del(&scene->world.fake, 0, SPAN("k0")));
+    scene->truth[0][0] = '\0';
+    answer(scene, 0, JOB_DONE);
+    assert_false(is_stored(scene, SPAN("k0")));
+    end_turn(scene);
+    while (scene->job_count > 0) answer_first(scene, JOB_DONE);
+    expect_gone(scene, SPAN("k0"));
+    end(scene);
+}
+
+/* Other keys of the same counter change all the time. */
+static void test_a_question_is_asked_only_so_often(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    ask_one(scene, REQUEST_GET, SPAN("k0"));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(scene->job_count, 1);
+        version_advance(&scene->world.versions, hash_key(SPAN("k0")));
+        answer_first(scene, JOB_DONE);
+    }
+    assert_int_equal(scene->job_count, 0);
+    assert_false(scene->clients[0].is_waiting);
+    end(scene);
+}
+
+/* ---- What is read through ---- */
+
+/* It is no change: it is not copied back, and where it was evicted it is asked for again. */
+static void test_what_is_read_through_is_no_change(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    for (int i = 0; i < 2; i++) {
+        ask_one(scene, REQUEST_GET, SPAN("k0"));
+        assert_int_equal(scene->job_count, 1);
+        answer_first(scene, JOB_DONE);
+        assert_int_equal(scene->job_count, 0);
+        ask_one(scene, REQUEST_GET, SPAN("k0"));
+        assert_int_equal(scene->job_count, 0);
+        assert_int_equal(scene->clients[0].batch->messages[0].result.status, RESULT_HIT);
+        assert_true(fake_engine_evict(&scene->world.fake, 0, SPAN("k0")));
+    }
+    end(scene);
+}
+
+static void reply_with(struct scene *scene, const struct client_reply *reply)
+{
+    struct job *job = scene->jobs[--scene->job_count];
+    job_take_reply(job, reply);
+    begin_turn(scene);
+    bridge_take_job(&scene->bridge, job);
+    end_turn(scene);
+}
+
+static void test_all_of_an_item_is_read_through(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    struct item_key key = item_key_of(SPAN("k1"));
+    struct item_flags flags;
+    copy_value(scene->truth[1], SPAN("v"));
+    int64_t before_ms = clock_wall_ms();
+    ask_one(scene, REQUEST_GET, SPAN("k1"));
+    reply_with(scene, &(struct client_reply){
+                          .kind = CLIENT_REPLY_VALUE, .fields = CLIENT_IS_STALE, .flags = 5, .ttl = 10, .value = SPAN("v")});
+    const struct fake_key *item = fake_find(&scene->world.fake, 0, SPAN("k1"));
+    assert_in_range(item->expiry, before_ms + 10000, clock_wall_ms() + 10000);
+    assert_true(flag_ledger_read(scene->world.ledger, 0, &key, &flags));
+    assert_int_equal(flags.flags, 5);
+    assert_int_equal(flags.marks, LEDGER_STALE);
+    end(scene);
+}
+
+static void test_what_may_not_be_stored_is_not(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    scene->leave = BRIDGE_MAY_NOT;
+    ask_one(scene, REQUEST_GET, SPAN("k0"));
+    answer_first(scene, JOB_DONE);
+    assert_false(is_stored(scene, SPAN("k0")));
+    scene->leave = BRIDGE_MAY;
+    atomic_store(&scene->world.options.max_item_size, 3);
+    ask_one(scene, REQUEST_GET, SPAN("k2"));
+    answer_first(scene, JOB_DONE); /* four bytes */
+    assert_false(is_stored(scene, SPAN("k2")));
+    ask_one(scene, REQUEST_GET, SPAN("k4"));
+    set_share(scene, 0); /* it lives there again */
+    answer_first(scene, JOB_DONE);
+    assert_false(is_stored(scene, SPAN("k4")));
+    set_share(scene, 100);
+    scene->may_not_ask = true;
+    ask_one(scene, REQUEST_GET, SPAN("k6"));
+    assert_int_equal(scene->job_count, 0);
+    end(scene);
+}
+
+/* ---- What is copied ---- */
+
+static void test_emptied_over_resp(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    begin_turn(scene);
+    fake_resp_flushdb(&scene->world.fake, 0);
+    bridge_note_emptied(&scene->bridge, 0, false);
+    end_turn(scene);
+    assert_int_equal(scene->job_count, 0);
+    memset(scene->truth, 0, sizeof scene->truth);
+    expect_gone(scene, SPAN("k2"));
+    end(scene);
+}
+
+/* A copy behind a flush_all waits for it, as that may have to be sent again. */
+static void test_no_copy_overtakes_a_flush(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    begin_turn(scene);
+    bridge_note_emptied(&scene->bridge, 0, true);
+    end_turn(scene);
+    memset(scene->truth, 0, sizeof scene->truth);
+    ask_one(scene, REQUEST_SET, SPAN("k0"));
+    assert_int_equal(scene->job_count, 1);
+    answer_first(scene, JOB_LATE);
+    assert_int_equal(scene->job_count, 1);
+    assert_int_equal(scene->jobs[0]->kind, JOB_FLUSH);
+    answer_first(scene, JOB_DONE);
+    assert_int_equal(scene->jobs[0]->kind, JOB_STORE);
+    drain(scene);
+    assert_string_equal(scene->old[0], "v");
+    end(scene);
+}
+
+/* The old value must not stay where the new one is not taken. */
+static void test_a_refused_copy_removes(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    ask_one(scene, REQUEST_SET, SPAN("k0"));
+    answer_first(scene, JOB_REFUSED);
+    assert_int_equal(scene->job_count, 1);
+    assert_int_equal(scene->jobs[0]->kind, JOB_REMOVE);
+    drain(scene);
+    assert_string_equal(scene->old[0], "");
+    end(scene);
+}
+
+static void test_a_late_copy_is_sent_again(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    ask_one(scene, REQUEST_SET, SPAN("k0"));
+    answer_first(scene, JOB_UNREACHABLE);
+    answer_first(scene, JOB_LATE);
+    assert_int_equal(scene->job_count, 1);
+    drain(scene);
+    assert_string_equal(scene->old[0], "v");
+    end(scene);
+}
+
+static void expect_copied_exptime(struct scene *scene, int64_t expiry, int64_t exptime)
+{
+    fake_resp_set(&scene->world.fake, 0, SPAN("k0"), SPAN("v"), expiry);
+    take_turn(scene);
+    assert_int_equal(scene->jobs[0]->exptime, exptime);
+    answer_first(scene, JOB_DONE);
+}
+
+static void test_copies_expire_when_items_do(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    const int64_t day_ms = INT64_C(86400000);
+    struct extras extras = {.asks = ASK_META | ASK_INVALIDATE};
+    expect_copied_exptime(scene, KEYSPACE_NO_EXPIRY, 0);
+    expect_copied_exptime(scene, WORLD_BEGIN_MS + 1500, 2);
+    expect_copied_exptime(scene, WORLD_BEGIN_MS + 30 * day_ms, 30 * day_ms / 1000);
+    expect_copied_exptime(scene, WORLD_BEGIN_MS + 40 * day_ms, (WORLD_BEGIN_MS + 40 * day_ms) / 1000);
+    ask_request(scene, &(struct request){.op = REQUEST_DELETE, .key = SPAN("k0"), .extras = &extras});
+    assert_int_equal(scene->jobs[0]->kind, JOB_REMOVE); /* it is stale, which an old server may not know */
+    end(scene);
+}
+
+static void test_copies_are_bounded(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    char key[16];
+    atomic_store(&scene->world.options.upstream_queue, 200);
+    for (int i = 0; i < 210; i++) {
+        struct span name = span_of(key, (size_t)snprintf(key, sizeof key, "x%d", i));
+        fake_resp_set(&scene->world.fake, 0, name, SPAN("v"), KEYSPACE_NO_EXPIRY);
+    }
+    take_turn(scene);
+    assert_int_equal(scene->job_count, 128);
+    assert_int_equal(scene->bridge.echoes.count, 200);
+    assert_int_equal(counter_board_read(&scene->world.board, COUNTER_MIRROR_DROPPED), 10);
+    end(scene);
+}
+
+static void test_copies_are_bounded_in_bytes(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    static const char value[3 * 1024 * 1024];
+    static const struct span keys[] = {SPAN("x0"), SPAN("x1"), SPAN("x2")};
+    for (int i = 0; i < 3; i++)
+        fake_resp_set(&scene->world.fake, 0, keys[i], span_of(value, sizeof value), KEYSPACE_NO_EXPIRY);
+    take_turn(scene);
+    assert_int_equal(scene->job_count, 2);
+    end(scene);
+}
+
+/* ---- What is passed through ---- */
+
+/* A copy of k0 is under way, and behind it wait two requests on it, as it lives there again. */
+static struct scene *begin_behind_a_copy(void)
+{
+    struct scene *scene = begin_points(true, 100);
+    struct client *client = &scene->clients[0];
+    ask_one(scene, REQUEST_SET, SPAN("k0"));
+    set_share(scene, 0);
+    batch_reset(client->batch);
+    batch_add(client->batch)->request = (struct request){.op = REQUEST_GET, .key = SPAN("k0")};
+    batch_add(client->batch)->request = (struct request){.op = REQUEST_DELETE, .key = SPAN("k0")};
+    begin_turn(scene);
+    client->is_waiting = bridge_hold(&scene->bridge, client->batch, scene->identity);
+    assert_true(client->is_waiting);
+    end_turn(scene);
+    assert_int_equal(scene->job_count, 1);
+    return scene;
+}
+
+static void test_requests_wait_behind_copies(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_behind_a_copy();
+    answer_first(scene, JOB_DONE);
+    assert_int_equal(scene->job_count, 2);
+    assert_int_equal(scene->jobs[0]->request.op, REQUEST_GET);
+    assert_int_equal(scene->jobs[1]->request.op, REQUEST_DELETE);
+    drain(scene);
+    assert_string_equal(scene->old[0], "");
+    end(scene);
+}
+
+static void test_requests_that_nobody_waits_for_are_not_sent(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_behind_a_copy();
+    bridge_give_up_passages(&scene->bridge, UINT64_MAX);
+    take_turn(scene);
+    assert_false(scene->clients[0].is_waiting);
+    answer_first(scene, JOB_DONE);
+    assert_int_equal(scene->job_count, 0);
+    assert_string_equal(scene->old[0], "v");
+    end(scene);
+}
+
+static void test_requests_whose_key_has_come_here_are_not_sent(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_behind_a_copy();
+    set_share(scene, 100);
+    take_turn(scene);
+    answer_first(scene, JOB_DONE);
+    assert_int_equal(scene->job_count, 1); /* of the delete that was executed here */
+    assert_int_equal(scene->jobs[0]->kind, JOB_REMOVE);
+    end(scene);
+}
+
+/* What was prepared where its key lived here is prepared anew when it no longer does. */
+static void test_a_share_that_changes_is_noticed(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    struct client *client = &scene->clients[0];
+    atomic_store(&scene->world.options.upstream_read, false);
+    bridge_note_options(&scene->bridge);
+    batch_reset(client->batch);
+    batch_add(client->batch)->request = (struct request){.op = REQUEST_GET, .key = SPAN("k0")};
+    begin_turn(scene);
+    assert_false(bridge_hold(&scene->bridge, client->batch, scene->identity));
+    assert_true(bridge_is_prepared(&scene->bridge, client->batch));
+    end_turn(scene);
+    set_share(scene, 0);
+    begin_turn(scene);
+    assert_false(bridge_is_prepared(&scene->bridge, client->batch));
+    client->is_waiting = bridge_hold(&scene->bridge, client->batch, scene->identity);
+    assert_true(client->is_waiting);
+    end_turn(scene);
+    answer_first(scene, JOB_DONE);
+    end(scene);
+}
+
+static void test_only_so_many_are_passed_at_once(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 0);
+    struct client *client = &scene->clients[0];
+    batch_reset(client->batch);
+    for (int i = 0; i < 40; i++) batch_add(client->batch)->request = (struct request){.op = REQUEST_GET, .key = SPAN("k0")};
+    begin_turn(scene);
+    client->is_waiting = bridge_hold(&scene->bridge, client->batch, scene->identity);
+    end_turn(scene);
+    assert_true(client->is_waiting);
+    assert_int_equal(scene->job_count, 32);
+    end(scene);
+}
+
+/* ---- What an importer brings ---- */
+
+static void carry_to(struct scene *scene, struct span key)
+{
+    static struct extras extras = {.asks = ASK_META};
+    ask_request(scene, &(struct request){
+                           .op = REQUEST_ADD, .key = key, .value = SPAN("c"), .extras = &extras, .text = SPAN("ME Pcarry")});
+}
+
+static void test_what_an_importer_brings(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(true, 100);
+    carry_to(scene, SPAN("k1"));
+    assert_true(is_stored(scene, SPAN("k1")));
+    assert_int_equal(scene->job_count, 0); /* it is no change */
+    fake_resp_set(&scene->world.fake, 0, SPAN("k3"), SPAN("x"), KEYSPACE_NO_EXPIRY);
+    assert_true(fake_resp_del(&scene->world.fake, 0, SPAN("k3")));
+    take_turn(scene);
+    carry_to(scene, SPAN("k3")); /* was changed here */
+    assert_false(is_stored(scene, SPAN("k3")));
+    drain(scene);
+    scene->leave = BRIDGE_MAY_NOT;
+    struct client *client = &scene->clients[0];
+    batch_reset(client->batch);
+    static struct extras extras = {.asks = ASK_META};
+    batch_add(client->batch)->request = (struct request){
+        .op = REQUEST_ADD, .key = SPAN("k5"), .value = SPAN("c"), .extras = &extras, .text = SPAN("ME Pcarry")};
+    begin_turn(scene);
+    client->is_waiting = bridge_hold(&scene->bridge, client->batch, scene->identity);
+    assert_false(is_stored(scene, SPAN("k5"))); /* the gate will say so */
+    end_turn(scene);
+    if (client->is_waiting) {
+        scene->leave = BRIDGE_MAY;
+        answer_first(scene, JOB_DONE);
+    }
+    scene->leave = BRIDGE_MAY;
+    set_share(scene, 0);
+    take_turn(scene);
+    carry_to(scene, SPAN("k7")); /* lives there */
+    assert_false(is_stored(scene, SPAN("k7")));
+    end(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +991,27 @@ int main(void)
         cmocka_unit_test(test_a_stuck_thread_holds_nobody),
         cmocka_unit_test(test_copies_may_take_as_long_as_clients_wait),
         cmocka_unit_test(test_emptied),
+        cmocka_unit_test(test_a_delete_that_was_given_up_holds),
+        cmocka_unit_test(test_a_delete_while_the_server_is_down_holds),
+        cmocka_unit_test(test_sets_that_ask_first),
+        cmocka_unit_test(test_an_answer_in_the_turn_of_the_change),
+        cmocka_unit_test(test_a_question_is_asked_only_so_often),
+        cmocka_unit_test(test_what_is_read_through_is_no_change),
+        cmocka_unit_test(test_all_of_an_item_is_read_through),
+        cmocka_unit_test(test_what_may_not_be_stored_is_not),
+        cmocka_unit_test(test_emptied_over_resp),
+        cmocka_unit_test(test_no_copy_overtakes_a_flush),
+        cmocka_unit_test(test_a_refused_copy_removes),
+        cmocka_unit_test(test_a_late_copy_is_sent_again),
+        cmocka_unit_test(test_copies_expire_when_items_do),
+        cmocka_unit_test(test_copies_are_bounded),
+        cmocka_unit_test(test_copies_are_bounded_in_bytes),
+        cmocka_unit_test(test_requests_wait_behind_copies),
+        cmocka_unit_test(test_requests_that_nobody_waits_for_are_not_sent),
+        cmocka_unit_test(test_requests_whose_key_has_come_here_are_not_sent),
+        cmocka_unit_test(test_a_share_that_changes_is_noticed),
+        cmocka_unit_test(test_only_so_many_are_passed_at_once),
+        cmocka_unit_test(test_what_an_importer_brings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
