@@ -710,6 +710,7 @@ static void test_what_may_not_be_stored_is_not(void **state)
     ask_one(scene, REQUEST_GET, SPAN("k2"));
     answer_first(scene, JOB_DONE); /* four bytes */
     assert_false(is_stored(scene, SPAN("k2")));
+    atomic_store(&scene->world.options.max_item_size, 1000);
     ask_one(scene, REQUEST_GET, SPAN("k4"));
     set_share(scene, 0); /* it lives there again */
     answer_first(scene, JOB_DONE);
@@ -935,6 +936,118 @@ static void test_only_so_many_are_passed_at_once(void **state)
     end(scene);
 }
 
+/* A write that has no answer must not be taken for done. */
+static void test_an_unanswered_write_is_refused(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 0);
+    static const enum job_outcome outcomes[] = {JOB_LATE, JOB_UNREACHABLE, JOB_REFUSED};
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+        ask_one(scene, REQUEST_SET, SPAN("k0"));
+        assert_int_equal(scene->job_count, 1);
+        answer_first(scene, outcomes[i]);
+        assert_int_equal(scene->clients[0].batch->messages[0].result.status, RESULT_REFUSED);
+    }
+    end(scene);
+}
+
+/* ---- What is remembered ---- */
+
+static const char marks_prefix[] = "diglot:upstream:";
+
+/* How many of the strings there are that tell which keys were changed. */
+static size_t count_marks(const struct scene *scene)
+{
+    size_t count = 0;
+    for (unsigned share = 0; share < SHARES; share++) {
+        char name[32];
+        int size = snprintf(name, sizeof name, "%s%02u", marks_prefix, share);
+        count += is_stored(scene, span_of(name, (size_t)size));
+    }
+    return count;
+}
+
+static void delete_k0(struct scene *scene)
+{
+    ask_one(scene, REQUEST_DELETE, SPAN("k0"));
+    answer_first(scene, JOB_DONE);
+    assert_int_equal(count_marks(scene), 1);
+}
+
+static struct span string_of_k0(char name[32])
+{
+    return span_of(name, (size_t)snprintf(name, 32, "%s%02u", marks_prefix, share_of(hash_key(SPAN("k0")))));
+}
+
+static void test_a_memory_that_is_taken_away_is_put_back(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    char name[32];
+    delete_k0(scene);
+    assert_true(fake_resp_del(&scene->world.fake, 0, string_of_k0(name)));
+    take_turn(scene);
+    assert_int_equal(count_marks(scene), 1);
+    expect_gone(scene, SPAN("k0"));
+    end(scene);
+}
+
+/* Nothing of a migration is left when it is over. */
+static void test_the_memory_ends_with_the_migration(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    delete_k0(scene);
+    scene->world.options.upstream[0] = '\0';
+    bridge_note_options(&scene->bridge);
+    take_turn(scene);
+    assert_false(bridge_is_on(&scene->bridge));
+    assert_int_equal(count_marks(scene), 0);
+    end(scene);
+}
+
+/* But it outlives a server that is started anew. */
+static void test_the_memory_outlives_a_restart(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    delete_k0(scene);
+    bridge_deinit(&scene->bridge);
+    bridge_init(&scene->bridge, &scene->host, &scene->world.context, &scene->world.options, scene->world.context.counters);
+    take_turn(scene);
+    assert_int_equal(count_marks(scene), 1);
+    expect_gone(scene, SPAN("k0"));
+    end(scene);
+}
+
+static void test_another_dataset_has_a_memory_of_its_own(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    delete_k0(scene);
+    fake_keyspace_clear(&scene->world.fake);
+    bridge_note_replaced(&scene->bridge);
+    scene->clients[0].may_miss = true;
+    ask_one(scene, REQUEST_GET, SPAN("k2"));
+    ask_one(scene, REQUEST_GET, SPAN("k0"));
+    assert_int_equal(scene->job_count, 2);
+    end(scene);
+}
+
+/* Clients are paused: what happened is written down later. */
+static void test_nothing_is_written_while_nothing_may_be(void **state)
+{
+    (void)state;
+    struct scene *scene = begin_points(false, 100);
+    fake_resp_set(&scene->world.fake, 0, SPAN("k0"), SPAN("x"), KEYSPACE_NO_EXPIRY);
+    bridge_begin_turn(&scene->bridge, true, false);
+    bridge_end_turn(&scene->bridge);
+    assert_int_equal(count_marks(scene), 0);
+    take_turn(scene);
+    assert_int_equal(count_marks(scene), 1);
+    end(scene);
+}
+
 /* ---- What an importer brings ---- */
 
 static void carry_to(struct scene *scene, struct span key)
@@ -1011,6 +1124,12 @@ int main(void)
         cmocka_unit_test(test_requests_whose_key_has_come_here_are_not_sent),
         cmocka_unit_test(test_a_share_that_changes_is_noticed),
         cmocka_unit_test(test_only_so_many_are_passed_at_once),
+        cmocka_unit_test(test_an_unanswered_write_is_refused),
+        cmocka_unit_test(test_a_memory_that_is_taken_away_is_put_back),
+        cmocka_unit_test(test_the_memory_ends_with_the_migration),
+        cmocka_unit_test(test_the_memory_outlives_a_restart),
+        cmocka_unit_test(test_another_dataset_has_a_memory_of_its_own),
+        cmocka_unit_test(test_nothing_is_written_while_nothing_may_be),
         cmocka_unit_test(test_what_an_importer_brings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

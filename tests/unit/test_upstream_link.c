@@ -230,6 +230,48 @@ static void test_half_of_an_answer(void **state)
     end(&scene);
 }
 
+/* What was left of the connection before is neither sent nor taken for an answer. */
+static void test_a_connection_begins_empty(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene);
+    submit(&scene, SECOND_US);
+    greet(&scene);
+    hear(&scene, "mg k v f t\r\n");
+    say(&scene, "VA 5 f0 t-1\r\nha");
+    handle_events(&scene);
+    buffer_append(&scene.link.output, SPAN("half of a requ"));
+    wait_in_vain(&scene, SECOND_US);
+    assert_int_equal(scene.link.state, LINK_CLOSED);
+    close(scene.peer);
+    submit(&scene, SECOND_US);
+    greet(&scene);
+    hear(&scene, "mg k v f t\r\n");
+    say(&scene, "EN\r\n");
+    while (scene.finished == 1) handle_events(&scene);
+    assert_int_equal(scene.outcomes[1], JOB_DONE);
+    end(&scene);
+}
+
+/* Who says what nobody asked, or more than anybody can take, is not listened to. */
+static void test_a_server_out_of_its_mind(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"EN\r\nEN\r\n", "VA 536870913 f0 t-1\r\n"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct scene scene;
+        begin(&scene);
+        submit(&scene, SECOND_US);
+        greet(&scene);
+        hear(&scene, "mg k v f t\r\n");
+        say(&scene, words[i]);
+        while (scene.finished == 0) handle_events(&scene);
+        assert_int_equal(scene.link.state, LINK_CLOSED);
+        end(&scene);
+    }
+}
+
 /* A client that waits behind a copy waits no longer for that. */
 static void test_copies_hold_nobody(void **state)
 {
@@ -300,6 +342,8 @@ int main(void)
         cmocka_unit_test(test_a_connection_that_no_address_takes),
         cmocka_unit_test(test_a_connection_that_is_not_made),
         cmocka_unit_test(test_half_of_an_answer),
+        cmocka_unit_test(test_a_connection_begins_empty),
+        cmocka_unit_test(test_a_server_out_of_its_mind),
         cmocka_unit_test(test_copies_hold_nobody),
         cmocka_unit_test(test_copies_have_time_while_others_are_answered),
         cmocka_unit_test(test_probes_are_given_up),
