@@ -87,12 +87,25 @@ static void test_reset_gives_large_values_back(void **state)
     batch_free(&batch);
 }
 
+/* A batch that comes and goes many times holds the values of one journey. */
+static void test_values_of_a_journey_make_room(void **state)
+{
+    (void)state;
+    struct batch *batch = batch_new();
+    buffer_reserve(&batch->values, 1024 * 1024);
+    batch->values.end = 1024 * 1024;
+    batch_begin_journey(batch, 256 * 1024);
+    assert_int_equal(buffer_size(&batch->values), 0);
+    assert_true(batch->values.capacity <= 256 * 1024);
+    batch_free(&batch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_batch_is_empty),           cmocka_unit_test(test_added_message_is_pending_and_zero),
         cmocka_unit_test(test_batch_fills),                  cmocka_unit_test(test_message_is_due_once_executed),
-        cmocka_unit_test(test_reset_gives_large_values_back),
+        cmocka_unit_test(test_reset_gives_large_values_back), cmocka_unit_test(test_values_of_a_journey_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

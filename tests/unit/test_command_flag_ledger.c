@@ -302,6 +302,9 @@ static void test_lost_ledger(void **state)
     assert_int_equal(flags_of(world, A), MISS);
     assert_int_equal(flags_of(world, A2), MISS);
     assert_int_equal(flags_of(world, B), 7);
+    sweep_all(world);
+    assert_null(fake_find(&world->fake, 0, A));
+    assert_false(has_ledger(world, A)); /* it would say nothing */
 }
 
 static void test_rescued_keys_survive_the_sweep(void **state)
@@ -820,12 +823,29 @@ static void test_a_blank_database_gets_flags(void **state)
     assert_false(flag_ledger_is_blank(world->ledger, 0));
 }
 
+/* More than is kept for being put back is lost. */
+static void test_a_burst_of_evicted_ledgers(void **state)
+{
+    struct world *world = *state;
+    static const char table[1024 * 1024];
+    world_set_writable(world, false);
+    for (uint16_t slot = 0; slot < 20; slot++) {
+        flag_ledger_note_ledger_leaving(world->ledger, 0, slot, span_of(table, sizeof table));
+        flag_ledger_note_ledger_evicted(world->ledger, 0, slot);
+    }
+    assert_int_equal(buffer_size(&world->ledger->rescued), 16 * sizeof table);
+    world_set_writable(world, true);
+    flag_ledger_settle(world->ledger);
+    assert_true(world->ledger->rescued.capacity <= 64 * 1024);
+}
+
 /* A burst of events takes no memory for good. */
 static void test_burst(void **state)
 {
     struct world *world = *state;
     set(world, A, 5);
-    for (int i = 0; i < 100000; i++) resp_set(world, A);
+    for (int i = 0; i < 100000; i++) resp_set(world, i % 2 ? A : A2);
+    assert_true(world->ledger->note_capacity > 4096);
     assert_int_equal(flags_of(world, A), 0);
     assert_true(world->ledger->note_capacity <= 4096);
 }
@@ -882,6 +902,7 @@ int main(void)
         TEST(test_another_ledger_goes_than_the_one_that_was_leaving),
         TEST(test_loaded_into_a_blank_database),
         TEST(test_a_blank_database_gets_flags),
+        TEST(test_a_burst_of_evicted_ledgers),
         TEST(test_burst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

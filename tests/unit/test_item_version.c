@@ -96,6 +96,18 @@ static void test_chosen_token_stands_until_a_change(void **state)
     assert_true(version_current(clock, 1) > START);
 }
 
+/* Two keys that share a counter, and a client that counts each one's versions by itself. */
+static void test_a_choice_is_one_keys_alone(void **state)
+{
+    struct version_clock *clock = *state;
+    const uint64_t key = 1, other = 1 + (uint64_t)VERSION_COUNTERS;
+    version_advance_to(clock, key, 5);
+    version_advance_to(clock, key, 6);
+    version_advance_to(clock, other, 5);
+    assert_int_not_equal(version_current(clock, key), 5);
+    assert_int_equal(version_current(clock, other), 5);
+}
+
 static void test_chosen_token_of_a_shared_counter(void **state)
 {
     struct version_clock *clock = *state;
@@ -255,6 +267,7 @@ int main(void)
         TEST(test_token_stands_until_a_change), TEST(test_tokens_grow), TEST(test_shared_counter),
         TEST(test_advance_all),                 TEST(test_restart),
         TEST(test_chosen_token_stands_until_a_change), TEST(test_chosen_token_of_a_shared_counter),
+        TEST(test_a_choice_is_one_keys_alone),
         TEST(test_displaced_choice),            TEST(test_clock_leaps_over_a_chosen_token),
         TEST(test_clocks_leap_apart),           TEST(test_catching_up_with_other_servers),
         TEST(test_far_choices),                 TEST(test_choice_of_an_earlier_token),

@@ -309,6 +309,17 @@ static void test_marked_items_are_not_kept(void **state)
     }
 }
 
+/* The mark of who refreshes an item leaves its token and its expiry. */
+static void test_marks_that_are_set_are_told(void **state)
+{
+    struct talk *talk = *state;
+    expect(talk, "set k 0 20 1\r\n1\r\n", "STORED\r\n");
+    for (int i = 0; i < 2; i++) expect(talk, "get k\r\n", "VALUE k 0 1\r\n1\r\nEND\r\n");
+    expect_answered(talk, "mg k v\r\n", "VA 1\r\n1\r\n");
+    expect(talk, "mg k v R30\r\n", "VA 1 W\r\n1\r\n");
+    expect_executed(talk, "mg k v\r\n", "VA 1 Z\r\n1\r\n");
+}
+
 static void test_reads_that_ask_more_are_executed(void **state)
 {
     struct talk *talk = *state;
@@ -468,6 +479,7 @@ int main(void)
         TEST(test_new_expiries_are_told),
         TEST(test_lost_flags_are_a_miss),
         TEST(test_marked_items_are_not_kept),
+        TEST(test_marks_that_are_set_are_told),
         TEST(test_reads_that_ask_more_are_executed),
         TEST(test_who_may_not_read_all_is_not_answered),
         TEST(test_closed_cache_answers_nothing),
