@@ -249,26 +249,32 @@ static bool is_stuck(struct door *door, uint64_t bytes)
     return door_count(door, COUNTER_BYTES_WRITTEN) != bytes;
 }
 
+/* Asks one by one until the socket is full, but far less than the limit is pending; returns how many bytes are to come. */
+static uint64_t fill_socket(struct door *door, int client)
+{
+    uint64_t expected = door_count(door, COUNTER_BYTES_WRITTEN), before = expected;
+    do {
+        expected += sizeof("VALUE k 0 10000\r\n\r\nEND\r\n") - 1 + SMALL_VALUE_SIZE;
+        ask(door, client, SPAN("get k\r\n"), SPAN(""));
+    } while (!is_stuck(door, expected));
+    return expected - before;
+}
+
 /* Memory is short: who has not read what was asked before gets nothing more executed, however little it is. */
 static void test_nothing_is_executed_for_the_deaf_while_memory_is_short(void **state)
 {
     struct door *door = *state;
-    enum { REPLY_SIZE = sizeof("VALUE k 0 10000\r\n\r\nEND\r\n") - 1 + SMALL_VALUE_SIZE };
     struct buffer reply;
     buffer_init(&reply);
     int client = door_connect(door, SMALL_BUFFER);
     set_small_value(door, client);
-    uint64_t before = door_count(door, COUNTER_BYTES_WRITTEN), asked = 0;
-    do {
-        asked++;
-        ask(door, client, SPAN("get k\r\n"), SPAN(""));
-    } while (!is_stuck(door, before + asked * REPLY_SIZE));
+    uint64_t bytes = fill_socket(door, client);
     atomic_store(&door->options.maxmemory_clients, 1);
     size_t executed = atomic_load(&door->executed);
     ask(door, client, SPAN("get nothing\r\n"), SPAN(""));
     turn(door, 100);
     assert_int_equal(atomic_load(&door->executed), executed);
-    assert_true(door_ask(door, client, SPAN(""), &reply, asked * REPLY_SIZE + 5));
+    assert_true(door_ask(door, client, SPAN(""), &reply, bytes + 5));
     close(client);
     buffer_deinit(&reply);
 }
@@ -294,23 +300,24 @@ static void test_a_waiting_client_is_not_silent(void **state)
 static void test_batch_outlives_its_connection(void **state)
 {
     struct door *door = *state;
-    atomic_store(&door->options.write_timeout, 1);
     int client = door_connect(door, SMALL_BUFFER);
-    /* One by one, until the socket is full but far less than the limit is pending. */
-    uint64_t asked = 0;
-    do {
-        asked++;
-        ask(door, client, SPAN("get bulk\r\n"), SPAN(""));
-    } while (!is_stuck(door, asked * BULK_REPLY_SIZE));
+    set_small_value(door, client);
+    (void)fill_socket(door, client);
+    settle(door);
     atomic_store(&door->is_held, true);
+    uint64_t read = door_count(door, COUNTER_BYTES_READ);
+    size_t executed = atomic_load(&door->executed);
     ask(door, client, SPAN("get bulk\r\n"), SPAN(""));
+    assert_true(door_await_count(door, COUNTER_BYTES_READ, read + 10)); /* it is at the executor */
+    atomic_store(&door->options.write_timeout, 1);
     assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 0));
     assert_int_equal(door_count(door, COUNTER_SLOW_CONNECTIONS), 1);
     atomic_store(&door->is_held, false);
     settle(door);
+    assert_int_equal(atomic_load(&door->executed), executed + 1);
     close(client);
     client = door_connect(door, 0);
-    ask(door, client, SPAN("get k\r\n"), SPAN("END\r\n"));
+    ask(door, client, SPAN("get nothing\r\n"), SPAN("END\r\n"));
     assert_int_equal(atomic_load(&door->shared.lent), 0);
     close(client);
 }
