@@ -73,7 +73,7 @@ bool flag_ledger_has_work(const struct flag_ledger *ledger)
     return ledger->note_count > 0 || ledger->slots.poisoned > 0;
 }
 
-struct span ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE])
+struct span flag_ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE])
 {
     static const char head[] = "diglot:flags:{";
     size_t size = sizeof head - 1;
@@ -91,13 +91,13 @@ bool flag_ledger_reserves(struct span name)
 bool flag_ledger_owns(const struct flag_ledger *ledger, const struct item_key *key)
 {
     char name[LEDGER_NAME_SIZE];
-    return flag_ledger_reserves(key->name) && span_equal(key->name, ledger_name(ledger, key->slot, name));
+    return flag_ledger_reserves(key->name) && span_equal(key->name, flag_ledger_name(ledger, key->slot, name));
 }
 
 static enum keyspace_kind open_ledger(struct flag_ledger *ledger, int db, uint16_t slot, enum keyspace_mode mode)
 {
     char name[LEDGER_NAME_SIZE];
-    return ledger->keyspace->api->open(ledger->keyspace, db, ledger_name(ledger, slot, name), mode);
+    return ledger->keyspace->api->open(ledger->keyspace, db, flag_ledger_name(ledger, slot, name), mode);
 }
 
 /* Takes over what a slot's ledger string says of itself. */

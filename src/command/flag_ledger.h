@@ -125,6 +125,13 @@ void flag_ledger_expect(struct flag_ledger *ledger, uint16_t slot);
 /* True when the flags of the slot's items are at another node already. No key may be open. */
 bool flag_ledger_has_left(struct flag_ledger *ledger, int db, uint16_t slot);
 
+/* True when the slot has a ledger string here. No key may be open. */
+bool flag_ledger_is_here(struct flag_ledger *ledger, int db, uint16_t slot);
+
+/* The name of a slot's ledger string, in `name`. */
+#define LEDGER_NAME_SIZE 32
+struct span flag_ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE]);
+
 /* The tag whose hash is the slot; holds as long as the ledger. */
 const char *flag_ledger_tag(const struct flag_ledger *ledger, uint16_t slot);
 

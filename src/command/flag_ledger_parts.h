@@ -67,6 +67,7 @@ struct tenures {
     uint8_t tenure[HASH_SLOTS];             /* enum slot_tenure, as last told */
     uint8_t watch[HASH_SLOTS];              /* enum arrival_watch */
     bool has_arrived[HASH_SLOTS];           /* of a slot that is coming: its ledger is here */
+    bool has_left[HASH_SLOTS];              /* of one that leaves: its ledger was seen to go */
     struct note_list waiting;               /* what is to be done to ledgers that have not arrived yet */
 };
 
@@ -100,10 +101,6 @@ struct flag_ledger {
     struct buffer scratch;
     char tags[HASH_SLOTS][TAG_SIZE]; /* of each slot, terminated */
 };
-
-/* The name of a slot's ledger string, in `name`. */
-#define LEDGER_NAME_SIZE 32
-struct span ledger_name(const struct flag_ledger *ledger, uint16_t slot, char name[LEDGER_NAME_SIZE]);
 
 /* The record of an item, its slot resolved; false: lost. Looks no notes up. */
 bool ledger_read_record(struct flag_ledger *ledger, struct item_place place, struct ledger_record *record);

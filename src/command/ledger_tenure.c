@@ -184,12 +184,20 @@ static void begin_owning(struct flag_ledger *ledger, uint16_t slot)
     ledger->tenures.has_arrived[slot] = false;
 }
 
-/* The move was called off when the ledger had already gone: without it nobody knows any flags here. */
+/* The move was called off. Where the ledger was seen to go ahead of what is here, nobody knows any flags of that; if nothing is
+ * here, all is well: what comes back has the ledger ahead of it (engine/cluster_traffic.h). Where there was none when this node
+ * first looked, there never was one, as it goes last. */
 static void stay_owning(struct flag_ledger *ledger, uint16_t slot)
 {
+    const struct slot_authority *authority = ledger->tenures.authority;
+    bool is_bereft = ledger->tenures.has_left[slot] && authority->count_keys(authority->owner, slot) > 0;
     for (size_t db = 0; db < ledger->slots.count; db++) {
         const struct slot_states *states = ledger->slots.databases[db];
-        if (states && states->ledger[slot] == SLOT_GONE) flag_ledger_note_ledger_lost(ledger, (int)db, slot);
+        if (!states || states->ledger[slot] != SLOT_GONE) continue;
+        if (is_bereft)
+            flag_ledger_note_ledger_lost(ledger, (int)db, slot);
+        else
+            set_state(ledger, (int)db, slot, SLOT_UNKNOWN);
     }
 }
 
@@ -234,11 +242,17 @@ void flag_ledger_set_tenure(struct flag_ledger *ledger, uint16_t slot, enum slot
     case TENURE_COMING: begin_coming(ledger, slot); break;
     case TENURE_ELSEWHERE: begin_elsewhere(ledger, slot); break;
     }
+    if (tenure != TENURE_LEAVING) ledger->tenures.has_left[slot] = false;
 }
 
 bool flag_ledger_has_left(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     return ledger_resolve_slot(ledger, db, slot) == SLOT_GONE;
+}
+
+bool flag_ledger_is_here(struct flag_ledger *ledger, int db, uint16_t slot)
+{
+    return ledger_resolve_slot(ledger, db, slot) == SLOT_PRESENT;
 }
 
 void flag_ledger_note_ledger_left(struct flag_ledger *ledger, int db, uint16_t slot)
@@ -247,6 +261,7 @@ void flag_ledger_note_ledger_left(struct flag_ledger *ledger, int db, uint16_t s
     if (tenure_serves(tenure)) {
         slot_map_clean(&ledger->slots, db, slot);
         set_state(ledger, db, slot, SLOT_GONE);
+        ledger->tenures.has_left[slot] = true;
         if (tenure == TENURE_OURS)
             ledger_add_note(ledger, (struct note){.kind = NOTE_LEDGER_LEFT, .item = {.db = db, .slot = slot}});
     } else {

@@ -65,6 +65,13 @@ static RedisModuleString *absent_key(struct cluster *cluster, uint16_t slot)
     return *key;
 }
 
+struct span cluster_absent_key(struct cluster *cluster, uint16_t slot)
+{
+    size_t size;
+    const char *name = api.StringPtrLen(absent_key(cluster, slot), &size);
+    return span_of(name, size);
+}
+
 /* A write, so that it is told apart whether only reads are served. */
 static enum probe ask_for_slot(struct cluster *cluster, uint16_t slot)
 {
@@ -99,6 +106,7 @@ static void take_map(struct cluster *cluster, struct span text)
     for (uint32_t slot = 0; slot < HASH_SLOTS; slot++) before[slot] = (uint8_t)tenure_for_ledger(cluster, (uint16_t)slot);
     cluster_map_read(&cluster->map, text);
     cluster->has_map = true;
+    cluster->has_news = false;
     cluster->read_us = clock_monotonic_us();
     tell_ledger(cluster, before);
 }
@@ -116,7 +124,7 @@ static void read_map(struct cluster *cluster)
 
 static void freshen_map(struct cluster *cluster, uint64_t age_us)
 {
-    bool is_fresh = cluster->has_map && !cluster->must_tell && clock_monotonic_us() - cluster->read_us < age_us;
+    bool is_fresh = cluster->has_map && !cluster->must_tell && !cluster->has_news && clock_monotonic_us() - cluster->read_us < age_us;
     if (!is_fresh) read_map(cluster);
 }
 
@@ -295,5 +303,5 @@ void cluster_note_upheaval(struct cluster *cluster)
 
 void cluster_note_command(struct cluster *cluster)
 {
-    cluster->read_us = 0;
+    cluster->has_news = true;
 }

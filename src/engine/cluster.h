@@ -30,6 +30,7 @@ struct cluster {
     uint16_t plain_slot;           /* the last one that was */
     RedisModuleString *absent[HASH_SLOTS]; /* of each slot, a key that does not exist; made when it is needed */
     struct cluster_map map;
+    bool has_news;      /* the map may not hold any more */
     uint64_t read_us;   /* when the map was read, monotonic */
     uint64_t logged_us; /* when a refusal was last written to the log */
     uint64_t unlogged;  /* refusals since then */
@@ -49,11 +50,20 @@ void cluster_note_upheaval(struct cluster *cluster);
 /* Somebody sends a command about the cluster. */
 void cluster_note_command(struct cluster *cluster);
 
+/* True when somebody has, since a turn began. */
+static inline bool cluster_has_news(const struct cluster *cluster)
+{
+    return cluster->is_enabled && cluster->has_news;
+}
+
 /* A slot's tenure at this moment. The keyspace is entered, and no key is open. */
 enum slot_tenure cluster_confirm(struct cluster *cluster, uint16_t slot);
 
 /* True when the slot of this key is ours and stays, for the rest of the turn. */
 bool cluster_is_plain(struct cluster *cluster, uint16_t slot);
+
+/* The name of a key of the slot that does not exist; holds as long as the cluster. */
+struct span cluster_absent_key(struct cluster *cluster, uint16_t slot);
 
 /* A key that does not exist, of a slot that is ours and stays for the rest of the turn; NULL: there is none. */
 RedisModuleString *cluster_local_key(struct cluster *cluster);

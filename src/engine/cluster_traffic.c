@@ -6,8 +6,12 @@
 /* MIGRATE host port key db timeout …, or "" in the key's place and KEYS key key … at the end. */
 enum { MIGRATE_KEY = 3, MIGRATE_OPTIONS = 6 };
 
+/* RESTORE-ASKING key ttl payload … */
+enum { RESTORE_KEY = 1, RESTORE_TTL = 2 };
+
 struct departure {
     RedisModuleCommandFilterCtx *filter;
+    bool is_copy;
     int first; /* of its keys */
     int end;
     int ledger_at; /* 0: the ledger is not among them */
@@ -25,14 +29,14 @@ static bool find_keys(struct departure *departure, int count)
     departure->first = MIGRATE_KEY;
     departure->end = MIGRATE_KEY + 1;
     if (count < MIGRATE_OPTIONS) return false;
-    if (words_argument(departure->filter, MIGRATE_KEY).size > 0) return true;
-    for (int at = MIGRATE_OPTIONS; at + 1 < count; at = skip_option(departure->filter, at)) {
-        if (!words_equal(words_argument(departure->filter, at), "keys")) continue;
+    for (int at = MIGRATE_OPTIONS; at < count && departure->end < count; at = skip_option(departure->filter, at)) {
+        struct span option = words_argument(departure->filter, at);
+        departure->is_copy |= words_equal(option, "copy");
+        if (!words_equal(option, "keys") || at + 1 == count) continue;
         departure->first = at + 1;
         departure->end = count;
-        return true;
     }
-    return false;
+    return words_argument(departure->filter, departure->first).size > 0;
 }
 
 static void find_ledger(struct departure *departure, const struct flag_ledger *ledger)
@@ -90,23 +94,66 @@ static bool hold_ledger_back(struct engine *engine, const struct departure *depa
     return are_all;
 }
 
+static void insert_word(RedisModuleCommandFilterCtx *filter, int at, struct span word)
+{
+    api.CommandFilterArgInsert(filter, at, api.CreateString(NULL, word.data, word.size));
+}
+
+static void replace_word(RedisModuleCommandFilterCtx *filter, int at, struct span word)
+{
+    api.CommandFilterArgReplace(filter, at, api.CreateString(NULL, word.data, word.size));
+}
+
+/* MIGRATE … key … becomes MIGRATE … "" … KEYS key. */
+static void list_key(struct departure *departure, int count)
+{
+    struct span key = words_argument(departure->filter, MIGRATE_KEY);
+    insert_word(departure->filter, count, SPAN("KEYS"));
+    insert_word(departure->filter, count + 1, key);
+    replace_word(departure->filter, MIGRATE_KEY, SPAN(""));
+    departure->first = count + 1;
+}
+
+/* Of names that do not exist MIGRATE says nothing. */
+static void send_ledger_first(struct engine *engine, struct departure *departure, int count)
+{
+    char name[LEDGER_NAME_SIZE];
+    if (departure->first == MIGRATE_KEY && departure->ledger_at > 0) return;
+    if (departure->ledger_at > 0) api.CommandFilterArgDelete(departure->filter, departure->ledger_at);
+    if (departure->first == MIGRATE_KEY) list_key(departure, count);
+    insert_word(departure->filter, departure->first, flag_ledger_name(engine->ledger, departure->slot, name));
+}
+
 /* Before a key leaves it is known that its slot does. Whether the command is executed now or waits in MULTI nobody says. */
 static void note_departure(struct engine *engine, RedisModuleCommandFilterCtx *filter, int count)
 {
     struct departure departure = {.filter = filter};
     if (!find_keys(&departure, count)) return;
     departure.slot = hash_slot(words_argument(filter, departure.first));
-    bool is_leaving = cluster_confirm(&engine->cluster, departure.slot) == TENURE_LEAVING;
+    enum slot_tenure tenure = cluster_confirm(&engine->cluster, departure.slot);
     find_ledger(&departure, engine->ledger);
-    if (departure.ledger_at > 0 && (!is_leaving || hold_ledger_back(engine, &departure)))
-        engine->has_sent_ledger[departure.slot] = true;
+    bool goes = departure.ledger_at > 0;
+    if (tenure == TENURE_LEAVING && goes) goes = hold_ledger_back(engine, &departure);
+    if (tenure == TENURE_COMING && !departure.is_copy) send_ledger_first(engine, &departure, count);
+    if (goes) engine->has_sent_ledger[departure.slot] = true;
 }
 
-static void note_arrival(struct engine *engine, struct span name)
+/* The command becomes one that stores nothing, as its key has expired long ago. */
+static void discard_arrival(struct engine *engine, RedisModuleCommandFilterCtx *filter, uint16_t slot)
 {
-    uint16_t slot = hash_slot(name);
-    cluster_confirm(&engine->cluster, slot);
-    flag_ledger_expect(engine->ledger, slot);
+    replace_word(filter, RESTORE_KEY, cluster_absent_key(&engine->cluster, slot));
+    replace_word(filter, RESTORE_TTL, SPAN("1"));
+    insert_word(filter, api.CommandFilterArgsCount(filter), SPAN("ABSTTL"));
+}
+
+static void note_arrival(struct engine *engine, RedisModuleCommandFilterCtx *filter, int count)
+{
+    struct item_key key = item_key_of(words_argument(filter, RESTORE_KEY));
+    enum slot_tenure tenure = cluster_confirm(&engine->cluster, key.slot);
+    flag_ledger_expect(engine->ledger, key.slot);
+    bool is_second = tenure_serves(tenure) && flag_ledger_owns(engine->ledger, &key) &&
+                     flag_ledger_is_here(engine->ledger, 0, key.slot);
+    if (is_second && count > RESTORE_TTL) discard_arrival(engine, filter, key.slot);
 }
 
 void cluster_traffic_note_command(struct engine *engine, RedisModuleCommandFilterCtx *filter, struct span name, int count)
@@ -119,7 +166,7 @@ void cluster_traffic_note_command(struct engine *engine, RedisModuleCommandFilte
     if (leaves)
         note_departure(engine, filter, count);
     else
-        note_arrival(engine, words_argument(filter, 1));
+        note_arrival(engine, filter, count);
     engine_keyspace_leave(&engine->keyspace);
     engine->traffic = leaves ? TRAFFIC_LEAVES : TRAFFIC_ARRIVES;
 }

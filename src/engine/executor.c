@@ -364,7 +364,7 @@ static void unpark_logins(struct executor *executor)
 static bool has_work(const struct executor *executor)
 {
     return has_batches(executor) || executor->parked.first || executor->must_retain || has_due_logins(executor) || flag_ledger_has_work(executor->command->ledger) ||
-           executor->command->flush_at_ms != 0 || bridge_has_work(&executor->upstream->bridge);
+           executor->command->flush_at_ms != 0 || bridge_has_work(&executor->upstream->bridge) || cluster_has_news(executor->cluster);
 }
 
 /* What old servers have answered, and the batches that have waited for it. */

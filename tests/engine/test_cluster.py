@@ -249,6 +249,42 @@ def test_a_move_that_is_called_off(cluster, nodes):
     assert not other.keys_in(SLOT) and other.resp().dbsize() == 0
 
 
+def test_a_move_that_is_called_off_when_all_had_gone(cluster, nodes):
+    """The ledger comes back first, whatever is asked for, so that the others are known to have lost their flags."""
+    owner, other = nodes
+    fill(owner)
+    names = sorted(FLAGGED)
+    cluster.open_slot(SLOT, owner, other)
+    while cluster.move_some(SLOT, owner, other, 10):
+        pass
+    owner.cluster("SETSLOT", SLOT, "STABLE")
+    owner.resp().set("{t}new", "made meanwhile")
+    assert other.resp().execute_command("MIGRATE", "127.0.0.1", owner.port, names[0], 0, 5000) == b"OK"
+    with owner.connect() as door:
+        door.set(b"{t}other", b"a ledger of its own", 9)
+        for some in (names[1:7], names[7:], [ledger_name(b"{t}")]):
+            cluster.move_keys(other, owner, some)
+            for key, item in FLAGGED.items():
+                assert door.get(key) in (item, None)
+        assert door.get(b"{t}other") == (b"a ledger of its own", 9) and door.get(b"{t}new") == (b"made meanwhile", 0)
+    other.cluster("SETSLOT", SLOT, "STABLE")
+    assert all(owner.resp().get(key) == value for key, (value, _) in FLAGGED.items()) and not other.keys_in(SLOT)
+
+
+def test_a_slot_without_flags_loses_nothing_when_its_move_is_called_off(cluster, nodes):
+    """Nor where the node has lost its memory meanwhile."""
+    owner, other = nodes
+    owner.resp().set("{t}1", "value")
+    cluster.open_slot(SLOT, owner, other)
+    owner.resp().execute_command("DEBUG", "RELOAD")
+    with owner.connect() as door:
+        assert door.ask(b"get {t}1").startswith(b"SERVER_ERROR ASK")  # its flags may have gone ahead
+        owner.cluster("SETSLOT", SLOT, "STABLE")
+        other.cluster("SETSLOT", SLOT, "STABLE")
+        assert door.get(b"{t}1") == (b"value", 0)
+    assert owner.resp().get("{t}1") == b"value"
+
+
 def test_a_ledger_that_is_lost_while_its_slot_leaves(cluster, nodes):
     """Its items are misses, and the sweep waits for the slot to arrive."""
     owner, other = nodes

@@ -64,7 +64,7 @@ static void resp_set(struct world *world, struct span name)
 static struct span ledger_of(struct world *world, struct span name)
 {
     static char text[LEDGER_NAME_SIZE];
-    return ledger_name(world->ledger, hash_slot(name), text);
+    return flag_ledger_name(world->ledger, hash_slot(name), text);
 }
 
 static void lose_ledger(struct world *world, struct span name)
@@ -87,7 +87,7 @@ static void test_names(void **state)
     struct world *world = *state;
     for (unsigned slot = 0; slot < HASH_SLOTS; slot++) {
         char text[LEDGER_NAME_SIZE];
-        struct span name = ledger_name(world->ledger, (uint16_t)slot, text);
+        struct span name = flag_ledger_name(world->ledger, (uint16_t)slot, text);
         assert_int_equal(hash_slot(name), slot);
         struct item_key key = item_key_of(name);
         assert_true(flag_ledger_owns(world->ledger, &key));
@@ -95,7 +95,7 @@ static void test_names(void **state)
     }
     /* Stored in databases and on other servers: they never change. */
     char text[LEDGER_NAME_SIZE];
-    assert_true(span_equal(ledger_name(world->ledger, hash_slot(SPAN("0")), text), SPAN("diglot:flags:{0}")));
+    assert_true(span_equal(flag_ledger_name(world->ledger, hash_slot(SPAN("0")), text), SPAN("diglot:flags:{0}")));
     struct item_key other = item_key_of(SPAN("diglot:flags:{zzzzzz}"));
     assert_false(flag_ledger_owns(world->ledger, &other));
     assert_true(flag_ledger_reserves(other.name));
@@ -354,7 +354,7 @@ static void test_a_stranger_writes_the_ledger(void **state)
     struct world *world = *state;
     char text[LEDGER_NAME_SIZE];
     set(world, A, 5);
-    struct span name = ledger_name(world->ledger, hash_slot(A), text);
+    struct span name = flag_ledger_name(world->ledger, hash_slot(A), text);
     fake_resp_set(&world->fake, 0, name, SPAN("0123456789abcdef"), KEYSPACE_NO_EXPIRY);
     assert_int_equal(flags_of(world, A), MISS);
     set(world, A, 6);
@@ -514,7 +514,7 @@ static void test_replica(void **state)
     assert_int_equal(flags_of(world, A), 5); /* until the primary has cleared it, in the same transaction */
 
     world->fake.ledger = NULL;
-    fake_resp_set(&world->fake, 0, ledger_name(world->ledger, key.slot, text), SPAN("1234567890123456"), KEYSPACE_NO_EXPIRY);
+    fake_resp_set(&world->fake, 0, flag_ledger_name(world->ledger, key.slot, text), SPAN("1234567890123456"), KEYSPACE_NO_EXPIRY);
     world->fake.ledger = world->ledger;
     flag_ledger_note_ledger_changed(world->ledger, 0, key.slot);
     assert_int_equal(flags_of(world, A), 0);

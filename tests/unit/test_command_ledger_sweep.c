@@ -57,7 +57,7 @@ static size_t count(struct world *world, int db, const char *tag)
 static void lose_ledger(struct world *world, int db, const char *tag)
 {
     char text[LEDGER_NAME_SIZE];
-    struct span name = ledger_name(world->ledger, hash_slot(name_of(tag, 0)), text);
+    struct span name = flag_ledger_name(world->ledger, hash_slot(name_of(tag, 0)), text);
     assert_true(fake_resp_del(&world->fake, db, name));
 }
 

@@ -56,7 +56,7 @@ static uint16_t the_slot(void)
 static struct span the_ledger(struct node *node)
 {
     static char name[LEDGER_NAME_SIZE];
-    return ledger_name(node->world.ledger, the_slot(), name);
+    return flag_ledger_name(node->world.ledger, the_slot(), name);
 }
 
 /* ---- A node ---- */
