@@ -110,6 +110,8 @@ struct slot_authority {
     enum slot_tenure (*confirm)(void *owner, uint16_t slot);
     /* How many keys of the slot this node has. */
     uint64_t (*count_keys)(void *owner, uint16_t slot);
+    /* Visits so many of them, or all. */
+    void (*visit_keys)(void *owner, uint16_t slot, size_t most, void (*visit)(void *context, struct span key), void *context);
 };
 
 /* From now on slots may be others'. `authority` outlives the ledger. */

@@ -164,12 +164,41 @@ static void forget_slot(struct flag_ledger *ledger, uint16_t slot)
     }
 }
 
+/* An item that comes where the ledger is: what happened to it at the other node since the ledger left that is not told here. */
+static void doubt_item(struct flag_ledger *ledger, const struct note *note)
+{
+    if (ledger_resolve_slot(ledger, note->item.db, note->item.slot) == SLOT_PRESENT)
+        ledger_write_record(ledger, note->item, 0, LEDGER_LOST);
+}
+
+/* A ledger that comes to a slot which is ours cannot know what has happened to the items since. */
+static void doubt_ledger(struct flag_ledger *ledger, const struct note *note)
+{
+    enum slot_ledger state = slot_map_database(&ledger->slots, note->item.db)->ledger[note->item.slot];
+    if (state != SLOT_EMPTY && state != SLOT_GONE) {
+        flag_ledger_note_ledger_lost(ledger, note->item.db, note->item.slot);
+        return;
+    }
+    ledger_distrust(ledger, note->item.db, note->item.slot);
+    set_state(ledger, note->item.db, note->item.slot, SLOT_UNKNOWN);
+}
+
+static void settle_ours(struct flag_ledger *ledger, const struct note *note)
+{
+    switch (note->kind) {
+    case NOTE_CAME: doubt_item(ledger, note); break;
+    case NOTE_LEDGER_CAME: doubt_ledger(ledger, note); break;
+    case NOTE_LEDGER_LEFT: flag_ledger_note_ledger_lost(ledger, note->item.db, note->item.slot); break;
+    default: ledger_apply_note(ledger, note); break;
+    }
+}
+
 /* What waited for the ledger is done first of all that is still to be settled. */
 static void release_waiting(struct flag_ledger *ledger, uint16_t slot)
 {
     struct note_list released = take_waiting(ledger, slot);
     if (ledger->is_settling)
-        for (size_t i = 0; i < released.count; i++) ledger_apply_note(ledger, &released.notes[i]);
+        for (size_t i = 0; i < released.count; i++) settle_ours(ledger, &released.notes[i]);
     else
         ledger_put_notes_first(ledger, released.notes, released.count);
     free(released.notes);
@@ -209,11 +238,24 @@ static void begin_leaving(struct flag_ledger *ledger, uint16_t slot)
         if (ledger->slots.databases[db]) ledger_resolve_slot(ledger, (int)db, slot);
 }
 
+/* A key that is here already when a slot is first known to come: its ledger may know it by another name. */
+static void doubt_early_key(void *context, struct span name)
+{
+    struct flag_ledger *ledger = context;
+    struct item_key key = item_key_of(name);
+    wait_for_ledger(&ledger->tenures.waiting, &(struct note){.kind = NOTE_CAME, .item = {0, item_key_slot(&key), key.hash}});
+}
+
+/* Keys are here already where the node has restarted, or taken over from its primary. */
 static void begin_coming(struct flag_ledger *ledger, uint16_t slot)
 {
+    const struct slot_authority *authority = ledger->tenures.authority;
     forget_slot(ledger, slot);
     drop_waiting_of(ledger, slot);
     ledger->tenures.has_arrived[slot] = ledger_resolve_slot(ledger, 0, slot) != SLOT_EMPTY;
+    size_t waiting = ledger->tenures.waiting.count;
+    if (ledger->tenures.has_arrived[slot] || waiting >= WAITING_MAX) return;
+    authority->visit_keys(authority->owner, slot, WAITING_MAX - waiting, doubt_early_key, ledger);
 }
 
 static void begin_elsewhere(struct flag_ledger *ledger, uint16_t slot)
@@ -271,35 +313,6 @@ void flag_ledger_note_ledger_left(struct flag_ledger *ledger, int db, uint16_t s
 }
 
 /* ---- Settling ---- */
-
-/* An item that comes where the ledger is: what happened to it at the other node since the ledger left that is not told here. */
-static void doubt_item(struct flag_ledger *ledger, const struct note *note)
-{
-    if (ledger_resolve_slot(ledger, note->item.db, note->item.slot) == SLOT_PRESENT)
-        ledger_write_record(ledger, note->item, 0, LEDGER_LOST);
-}
-
-/* A ledger that comes to a slot which is ours cannot know what has happened to the items since. */
-static void doubt_ledger(struct flag_ledger *ledger, const struct note *note)
-{
-    enum slot_ledger state = slot_map_database(&ledger->slots, note->item.db)->ledger[note->item.slot];
-    if (state != SLOT_EMPTY && state != SLOT_GONE) {
-        flag_ledger_note_ledger_lost(ledger, note->item.db, note->item.slot);
-        return;
-    }
-    ledger_distrust(ledger, note->item.db, note->item.slot);
-    set_state(ledger, note->item.db, note->item.slot, SLOT_UNKNOWN);
-}
-
-static void settle_ours(struct flag_ledger *ledger, const struct note *note)
-{
-    switch (note->kind) {
-    case NOTE_CAME: doubt_item(ledger, note); break;
-    case NOTE_LEDGER_CAME: doubt_ledger(ledger, note); break;
-    case NOTE_LEDGER_LEFT: flag_ledger_note_ledger_lost(ledger, note->item.db, note->item.slot); break;
-    default: ledger_apply_note(ledger, note); break;
-    }
-}
 
 static void settle_leaving(struct flag_ledger *ledger, const struct note *note)
 {

@@ -264,6 +264,19 @@ static uint64_t count_for_ledger(void *owner, uint16_t slot)
     return cluster_count_keys(owner, slot);
 }
 
+static void visit_for_ledger(void *owner, uint16_t slot, size_t most, void (*visit)(void *context, struct span key), void *context)
+{
+    RedisModuleCallReply *names = cluster_keys(owner, slot, most);
+    size_t count = names ? api.CallReplyLength(names) : 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = 0;
+        RedisModuleCallReply *name = api.CallReplyArrayElement(names, i);
+        const char *data = name ? api.CallReplyStringPtr(name, &size) : NULL;
+        if (data) visit(context, span_of(data, size));
+    }
+    if (names) api.FreeCallReply(names);
+}
+
 void cluster_init(struct cluster *cluster, RedisModuleCtx *ctx, bool is_enabled, struct flag_ledger *ledger,
                   struct counters *counters)
 {
@@ -273,7 +286,7 @@ void cluster_init(struct cluster *cluster, RedisModuleCtx *ctx, bool is_enabled,
         .ctx = ctx,
         .ledger = ledger,
         .counters = counters,
-        .authority = {cluster, confirm_for_ledger, count_for_ledger},
+        .authority = {cluster, confirm_for_ledger, count_for_ledger, visit_for_ledger},
     };
     if (is_enabled) flag_ledger_join_cluster(ledger, &cluster->authority);
 }

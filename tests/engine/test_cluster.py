@@ -216,14 +216,17 @@ def test_what_nobody_watched_is_a_miss_and_never_wrong(cluster, nodes):
     owner, other = nodes
     fill(owner)
     cluster.open_slot(SLOT, owner, other)
-    cluster.move_keys(owner, other, [b"{t}1", b"{t}2"])
+    cluster.move_keys(owner, other, [b"{t}1", b"{t}2", b"{t}4", b"{t}10"])
     ask_with_asking(other, "SET", "{t}1", "written there")
+    ask_with_asking(other, "RENAME", "{t}4", "{t}10")  # which the ledger does not know as one with flags
     other.resp().execute_command("DEBUG", "RELOAD")
     while cluster.move_some(SLOT, owner, other, 5):
         pass
     cluster.close_slot(SLOT, owner, other)
     with other.connect() as door:
-        for key, item in {**FLAGGED, b"{t}1": (b"written there", 0)}.items():
+        items = {**FLAGGED, b"{t}1": (b"written there", 0), b"{t}10": FLAGGED[b"{t}4"]}
+        del items[b"{t}4"]
+        for key, item in items.items():
             assert door.get(key) in (item, None) and other.resp().get(key) == item[0]
         assert door.get(b"{t}5") == FLAGGED[b"{t}5"]  # it never had flags
         assert door.get(b"{t}2") is None

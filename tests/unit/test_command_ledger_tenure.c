@@ -76,6 +76,17 @@ static uint64_t count_keys(void *owner, uint16_t slot)
     return count;
 }
 
+static void visit_keys(void *owner, uint16_t slot, size_t most, void (*visit)(void *context, struct span key), void *context)
+{
+    struct node *node = owner;
+    assert_int_equal(slot, the_slot());
+    for (size_t i = 0; i < KEYS && most > 0; i++) {
+        if (!fake_find(&node->world.fake, 0, name_of(i))) continue;
+        visit(context, name_of(i));
+        most--;
+    }
+}
+
 static void set_tenure(struct node *node, enum slot_tenure tenure, bool is_news)
 {
     node->tenure = tenure;
@@ -85,7 +96,7 @@ static void set_tenure(struct node *node, enum slot_tenure tenure, bool is_news)
 static void node_init(struct node *node, enum slot_tenure tenure)
 {
     world_init(&node->world);
-    node->authority = (struct slot_authority){node, confirm, count_keys};
+    node->authority = (struct slot_authority){node, confirm, count_keys, visit_keys};
     flag_ledger_join_cluster(node->world.ledger, &node->authority);
     set_tenure(node, tenure, false);
 }
@@ -296,7 +307,7 @@ static void test_restarts(void **state)
 {
     (void)state;
     static step *const steps[] = {move_item,        write_at_source,   set_somewhere,
-                                  delete_somewhere, maybe_move_ledger, maybe_restart};
+                                  delete_somewhere, rename_somewhere,  maybe_move_ledger, maybe_restart};
     size_t lost = 0;
     for (unsigned seed = 0; seed < ROUNDS; seed++) {
         struct move move;
