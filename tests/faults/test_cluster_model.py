@@ -1,7 +1,8 @@
 """Random histories of a slot that moves back and forth, key by key and all at once, with changes over both protocols at every
 node, moves that are called off and nodes that lose their memory in between: no flag is ever wrong, no value lost.
 
-DIGLOT_HISTORIES sets how many there are, DIGLOT_SEED where they begin."""
+DIGLOT_HISTORIES sets how many there are, DIGLOT_SEED where they begin, DIGLOT_KILLS how many of the nodes that lose their memory are
+killed with signal 9."""
 import os
 
 import pytest
@@ -11,16 +12,17 @@ from lib.cluster_model import ClusterModel
 
 pytestmark = [pytest.mark.diglot_only, pytest.mark.seconds(600)]
 
-HISTORIES = int(os.environ.get("DIGLOT_HISTORIES", "12"))
+HISTORIES = int(os.environ.get("DIGLOT_HISTORIES", "10"))
 SEED = int(os.environ.get("DIGLOT_SEED", "0"))
+KILLS = float(os.environ.get("DIGLOT_KILLS", "0.05"))
 STEPS = 60
 
 
 def test_random_histories_of_a_slot(start_as):
-    cluster = Cluster(start_as, primaries=2)
+    cluster = Cluster(start_as, primaries=2, config={"appendonly": "yes", "appendfsync": "always"})
     hits = misses = 0
     for seed in range(SEED, SEED + HISTORIES):
-        model = ClusterModel(cluster, seed)
+        model = ClusterModel(cluster, seed, KILLS)
         model.say("seed", seed)
         for _ in range(STEPS):
             model.step()

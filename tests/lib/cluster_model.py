@@ -5,7 +5,6 @@ import re
 
 from lib.engine_ledger import key_slot, ledger_name
 from lib.resp import RespError
-from lib.waiting import wait_until
 
 TAG = b"{model}"
 SLOT = key_slot(TAG)
@@ -17,13 +16,16 @@ KEYS = [TAG + b"%d" % i for i in range(8)]
 
 
 class ClusterModel:
-    def __init__(self, cluster, seed):
+    def __init__(self, cluster, seed, kills=0.0):
+        """`kills`: the share of restarts that are real ones."""
         self.cluster = cluster
+        self.kills = kills
         self.random = random.Random(seed)
         self.owner = cluster.node(cluster.nodes[0].owner_of(SLOT))
         self.other = cluster.others(self.owner)[0]
         self.is_open = False
         self.items = dict.fromkeys(KEYS)  # key: (value, flags)
+        self.reach = KEYS  # what clients name
         self.count = self.hits = self.misses = 0
         self.steps = []
 
@@ -36,18 +38,21 @@ class ClusterModel:
     # --- clients ---
 
     def call(self, *words):
-        """What a RESP client of a cluster does; None where no node takes it now."""
+        """What a RESP client of a cluster does; None, and `last_error`, where no node takes it now."""
         node, is_asked = self.owner, False
+        self.last_error = None
         for _ in range(3):
             try:
                 with node.resp_connection() as resp:
                     if is_asked:
                         resp.call("ASKING")
                     reply = resp.call(*words)
+                self.last_error = None
                 if words[0] != "GET":
                     self.say(node.port, *words, "->", reply)
                 return reply
             except RespError as error:
+                self.last_error = error
                 redirected = REDIRECTED.search(str(error))
                 self.say(node.port, *words, "->", error)
                 if not redirected:
@@ -58,7 +63,7 @@ class ClusterModel:
         return None
 
     def draw_key(self):
-        return self.random.choice(KEYS)
+        return self.random.choice(self.reach)
 
     def new_value(self):
         self.count += 1
@@ -77,16 +82,18 @@ class ClusterModel:
 
     def resp_delete(self):
         key = self.draw_key()
-        if self.call("DEL", key) is not None:
+        words = self.random.choice((("DEL", key), ("GETDEL", key), ("PEXPIREAT", key, 1)))
+        self.call(*words)
+        if self.last_error is None:
             self.items[key] = None
 
     def resp_rename(self):
-        key, target = self.random.sample(KEYS, 2)
+        key, target = self.random.sample(self.reach, 2)
         if self.call("RENAME", key, target) == b"OK":
             self.items[target], self.items[key] = self.items[key], None
 
     def resp_copy(self):
-        key, target = self.random.sample(KEYS, 2)
+        key, target = self.random.sample(self.reach, 2)
         if self.call("COPY", key, target, "REPLACE"):
             self.items[target] = self.items[key]
 
@@ -152,22 +159,41 @@ class ClusterModel:
         self.is_open = False
 
     def call_off(self):
-        """What had gone comes back, in any order."""
+        """What had gone comes back, in any order; some of it goes again at times."""
         if not self.is_open:
             return
         self.say("call off")
         self.owner.cluster("SETSLOT", SLOT, "STABLE")
         while gone := sorted(self.other.keys_in(SLOT)):
             self.migrate(self.other, self.owner, self.random.sample(gone, self.random.randint(1, len(gone))))
+            self.change_what_is_here()
             self.check_flags()
+            if self.random.random() < 0.2:
+                self.say("go on")
+                self.owner.cluster("SETSLOT", SLOT, "MIGRATING", self.other.id)
+                return
         self.other.cluster("SETSLOT", SLOT, "STABLE")
         self.is_open = False
 
+    def change_what_is_here(self):
+        """What has not come back yet would be found in two places."""
+        gone = self.other.keys_in(SLOT)
+        self.reach = [key for key in KEYS if key not in gone]
+        if len(self.reach) > 1:
+            self.random.choice(self.CHANGES)(self)
+        self.reach = KEYS
+
     def reload(self):
-        """Memory ends, as in a restart."""
+        """Memory ends, mostly without the seconds that a node takes to find its cluster again."""
         node = self.random.choice(self.cluster.nodes)
-        self.say("reload", node.port)
-        node.resp().execute_command("DEBUG", "RELOAD")
+        is_killed = self.random.random() < self.kills
+        self.say("kill" if is_killed else "reload", node.port)
+        if not is_killed:
+            node.resp().execute_command("DEBUG", "RELOAD")
+            return
+        node.kill()
+        node.restart()
+        self.cluster.wait_agreed()
 
     def move_at_once(self):
         if self.is_open or not self.owner.has_migrateslots():
