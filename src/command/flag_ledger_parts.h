@@ -87,7 +87,7 @@ struct flag_ledger {
     uint32_t leaving_size; /* the last of them is not noted yet: it is about to go, */
     int leaving_db;        /* from here */
     uint16_t leaving_slot;
-    bool has_carry; /* settling may write a record to a slot that has no ledger yet */
+    bool has_carry; /* settling may write a record to a slot that has no ledger yet, or find one there */
     struct tenures tenures;
 
     uint16_t next_retained; /* the slot */

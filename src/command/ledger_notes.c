@@ -19,7 +19,8 @@ void ledger_add_note(struct flag_ledger *ledger, struct note note)
         ledger->notes = check_realloc(ledger->notes, ledger->note_capacity * sizeof *ledger->notes);
     }
     ledger->notes[ledger->note_count++] = note;
-    ledger->has_carry |= note.kind == NOTE_MOVE || note.kind == NOTE_COPY || note.kind == NOTE_UNKNOWN;
+    bool makes_ledger = note.kind == NOTE_MOVE || note.kind == NOTE_COPY || note.kind == NOTE_UNKNOWN;
+    ledger->has_carry |= makes_ledger || note.kind == NOTE_LEDGER_CAME;
 }
 
 void ledger_put_notes_first(struct flag_ledger *ledger, const struct note *notes, size_t count)

@@ -231,15 +231,15 @@ static void end(struct move *move)
     assert_int_equal(count_keys(&move->source, the_slot()), 0);
 }
 
-static size_t count_lost(struct move *move)
+static size_t count_lost_at(struct move *move, struct node *owner)
 {
     size_t lost = 0;
     for (size_t i = 0; i < KEYS; i++) {
         struct item_key key = item_key_of(name_of(i));
         struct item_flags flags;
-        assert_int_equal(fake_find(&move->target.world.fake, 0, key.name) != NULL, move->items[i].exists);
+        assert_int_equal(fake_find(&owner->world.fake, 0, key.name) != NULL, move->items[i].exists);
         if (!move->items[i].exists) continue;
-        if (!flag_ledger_read(move->target.world.ledger, 0, &key, &flags))
+        if (!flag_ledger_read(owner->world.ledger, 0, &key, &flags))
             lost++;
         else
             assert_int_equal(flags.flags, move->items[i].flags);
@@ -247,6 +247,11 @@ static size_t count_lost(struct move *move)
     world_deinit(&move->source.world);
     world_deinit(&move->target.world);
     return lost;
+}
+
+static size_t count_lost(struct move *move)
+{
+    return count_lost_at(move, &move->target);
 }
 
 typedef void step(struct move *move, size_t i);
@@ -315,6 +320,67 @@ static void test_restarts(void **state)
         go(&move, steps, sizeof steps / sizeof *steps);
         end(&move);
         lost += count_lost(&move);
+    }
+    assert_true(lost > 0);
+}
+
+/* ---- Moves that are called off ---- */
+
+static void bring_ledger_back(struct move *move)
+{
+    struct node *source = &move->source, *target = &move->target;
+    const struct fake_key *ledger = fake_find(&target->world.fake, 0, the_ledger(target));
+    if (!ledger) return;
+    if (!flag_ledger_is_here(source->world.ledger, 0, the_slot())) {
+        put(source, the_ledger(source), buffer_content(&ledger->value));
+        flag_ledger_note_ledger_changed(source->world.ledger, 0, the_slot());
+    }
+    take(target, the_ledger(target));
+    flag_ledger_note_ledger_left(target->world.ledger, 0, the_slot());
+}
+
+static void bring_back(struct move *move, size_t i)
+{
+    struct item_truth *item = &move->items[i];
+    if (!item->exists || !item->is_at_target) return;
+    struct item_key key = item_key_of(name_of(i));
+    put(&move->source, key.name, SPAN("v"));
+    flag_ledger_note_came(move->source.world.ledger, 0, &key);
+    delete_item(&move->target, i);
+    item->is_at_target = false;
+    if (draw(move, 2)) settle(&move->source);
+    if (draw(move, 2)) write_at_source(move, i);
+}
+
+static void call_off(struct move *move)
+{
+    settle(&move->source);
+    set_tenure(&move->source, TENURE_OURS, true);
+    if (draw(move, 2)) settle(&move->source);
+    bring_ledger_back(move);
+    for (size_t i = 0; i < KEYS; i++) bring_back(move, i);
+    settle(&move->target);
+    set_tenure(&move->target, TENURE_ELSEWHERE, true);
+    settle(&move->source);
+}
+
+/* Where the ledger went last, and came back first, not even the sweep removes anything. */
+static void test_called_off(void **state)
+{
+    (void)state;
+    static step *const steps[] = {move_item, write_at_source, set_somewhere, delete_somewhere, rename_somewhere, maybe_restart};
+    size_t lost = 0;
+    for (unsigned seed = 0; seed < ROUNDS; seed++) {
+        struct move move;
+        begin(&move, seed);
+        go(&move, steps, sizeof steps / sizeof *steps);
+        for (size_t i = 0; seed % 2 && i < KEYS; i++) move_item(&move, i);
+        for (int i = 0; i < 2; i++) settle(i ? &move.target : &move.source);
+        if (seed % 2) move_ledger(&move);
+        if (seed % 4 == 3) restart(&move.source);
+        call_off(&move);
+        for (int turns = 0; world_turn(&move.source.world);) assert_true(++turns < 1000);
+        lost += count_lost_at(&move, &move.source);
     }
     assert_true(lost > 0);
 }
@@ -509,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_ledger_last),
         cmocka_unit_test(test_ledger_in_any_order),
         cmocka_unit_test(test_restarts),
+        cmocka_unit_test(test_called_off),
         cmocka_unit_test(test_more_than_can_wait),
         cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_sweep_waits_for_the_move),
