@@ -103,10 +103,8 @@ static enum keyspace_kind open_ledger(struct flag_ledger *ledger, int db, uint16
 /* Takes over what a slot's ledger string says of itself. */
 static void learn_slot(struct flag_ledger *ledger, int db, uint16_t slot, struct span table)
 {
-    struct ledger_record record;
     slot_map_set(slot_map_database(&ledger->slots, db), slot, SLOT_PRESENT);
-    bool is_poisoned = ledger_find(table, LEDGER_POISON, &record) && (record.marks & LEDGER_LOST);
-    if (!is_poisoned)
+    if (!ledger_is_poisoned(table))
         slot_map_clean(&ledger->slots, db, slot);
     else if (!slot_map_is_poisoned(&ledger->slots, db, slot))
         slot_map_poison(&ledger->slots, db, slot);
@@ -159,26 +157,45 @@ static bool remove_blank_ledger(struct flag_ledger *ledger, int db, uint16_t slo
     return true;
 }
 
-/* Puts a record into the open ledger string, or makes the string. */
-static void put_record(struct flag_ledger *ledger, enum keyspace_kind kind, const struct ledger_record *record)
+/* A table to be built, and then stored. */
+static struct buffer *begin_table(struct flag_ledger *ledger)
+{
+    buffer_reset(&ledger->scratch, 64 * 1024);
+    return &ledger->scratch;
+}
+
+/* Writes the table that was built into the open ledger string, or makes the string. */
+static void store_table(struct flag_ledger *ledger)
+{
+    ledger->keyspace->api->store(ledger->keyspace, buffer_content(&ledger->scratch), KEYSPACE_NO_EXPIRY, "set");
+}
+
+/* Around the end it takes two writes. The one at the beginning comes first, so that nothing is missing in between. */
+static void patch_table(struct flag_ledger *ledger, size_t table_size, const struct ledger_patch *patch)
+{
+    const struct keyspace_api *api = ledger->keyspace->api;
+    size_t behind = table_size - patch->offset;
+    size_t first = patch->size < behind ? patch->size : behind;
+    if (first < patch->size) api->patch(ledger->keyspace, 0, span_of(patch->bytes + first, patch->size - first));
+    api->patch(ledger->keyspace, patch->offset, span_of(patch->bytes, first));
+}
+
+/* Puts a record into the open ledger string, or makes the string. False: there is nothing to change. */
+static bool put_record(struct flag_ledger *ledger, enum keyspace_kind kind, const struct ledger_record *record)
 {
     const struct keyspace_api *api = ledger->keyspace->api;
     struct span table = kind == KEYSPACE_STRING ? api->value(ledger->keyspace) : SPAN("");
-    char bytes[LEDGER_RECORD_SIZE];
-    ledger_encode(record, bytes);
-
-    size_t offset;
-    if (ledger_is_valid(table) && ledger_place(table, record->hash, &offset)) {
-        api->patch(ledger->keyspace, offset, span_of(bytes, sizeof bytes));
-        return;
+    bool is_valid = ledger_is_valid(table);
+    struct ledger_patch patch;
+    if (is_valid && ledger_put(table, record, &patch)) {
+        if (patch.size > 0) patch_table(ledger, table.size, &patch);
+        return patch.size > 0;
     }
-    struct buffer *rebuilt = &ledger->scratch;
-    buffer_reset(rebuilt, 64 * 1024);
-    ledger_rebuild(table, rebuilt);
-    CHECK(ledger_place(buffer_content(rebuilt), record->hash, &offset));
-    memcpy(rebuilt->data + rebuilt->begin + offset, bytes, sizeof bytes);
-    api->store(ledger->keyspace, buffer_content(rebuilt), KEYSPACE_NO_EXPIRY, "set");
+    if (!is_valid && record->flags == 0 && record->marks == 0) return false;
+    ledger_rebuild(table, record, begin_table(ledger));
+    store_table(ledger);
     api->retain(ledger->keyspace);
+    return true;
 }
 
 void ledger_write_record(struct flag_ledger *ledger, struct item_place place, uint32_t flags, uint32_t marks)
@@ -191,11 +208,8 @@ void ledger_write_record(struct flag_ledger *ledger, struct item_place place, ui
 
     const struct keyspace_api *api = ledger->keyspace->api;
     enum keyspace_kind kind = open_ledger(ledger, place.db, place.slot, KEYSPACE_WRITE);
-    struct ledger_record present = {0};
-    if (kind == KEYSPACE_STRING) ledger_find(api->value(ledger->keyspace), place.hash, &present);
     bool may_put = kind == KEYSPACE_STRING || tenure_serves(ledger_tenure(ledger, place.slot));
-    if (may_put && (present.flags != flags || present.marks != marks)) {
-        put_record(ledger, kind, &(struct ledger_record){place.hash, flags, marks});
+    if (may_put && put_record(ledger, kind, &(struct ledger_record){place.hash, flags, marks})) {
         version_note_change(ledger->versions, place.hash);
         struct slot_states *states = slot_map_database(&ledger->slots, place.db);
         if (states->ledger[place.slot] != SLOT_LOST) slot_map_set(states, place.slot, SLOT_PRESENT);
@@ -279,7 +293,9 @@ static void poison_ledger(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     const struct keyspace_api *api = ledger->keyspace->api;
     if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) != KEYSPACE_ABSENT) api->remove(ledger->keyspace);
-    put_record(ledger, KEYSPACE_ABSENT, &(struct ledger_record){LEDGER_POISON, 0, LEDGER_LOST});
+    ledger_build_poisoned(begin_table(ledger));
+    store_table(ledger);
+    api->retain(ledger->keyspace);
     api->close(ledger->keyspace);
     slot_map_set(slot_map_database(&ledger->slots, db), slot, SLOT_PRESENT);
     if (!slot_map_is_poisoned(&ledger->slots, db, slot)) slot_map_poison(&ledger->slots, db, slot);
@@ -289,9 +305,8 @@ void ledger_clean_slot(struct flag_ledger *ledger, int db, uint16_t slot)
 {
     const struct keyspace_api *api = ledger->keyspace->api;
     if (open_ledger(ledger, db, slot, KEYSPACE_WRITE) == KEYSPACE_STRING) {
-        buffer_reset(&ledger->scratch, 64 * 1024);
-        ledger_rebuild_clean(api->value(ledger->keyspace), &ledger->scratch);
-        api->store(ledger->keyspace, buffer_content(&ledger->scratch), KEYSPACE_NO_EXPIRY, "set");
+        ledger_rebuild_clean(api->value(ledger->keyspace), begin_table(ledger));
+        store_table(ledger);
         (void)remove_blank_ledger(ledger, db, slot);
     }
     api->close(ledger->keyspace);
@@ -303,9 +318,8 @@ void ledger_distrust(struct flag_ledger *ledger, int db, uint16_t slot)
     const struct keyspace_api *api = ledger->keyspace->api;
     enum keyspace_kind kind = open_ledger(ledger, db, slot, KEYSPACE_WRITE);
     if (kind == KEYSPACE_STRING && ledger_is_valid(api->value(ledger->keyspace))) {
-        buffer_reset(&ledger->scratch, 64 * 1024);
-        ledger_rebuild_lost(api->value(ledger->keyspace), &ledger->scratch);
-        api->store(ledger->keyspace, buffer_content(&ledger->scratch), KEYSPACE_NO_EXPIRY, "set");
+        ledger_rebuild_lost(api->value(ledger->keyspace), begin_table(ledger));
+        store_table(ledger);
     }
     api->close(ledger->keyspace);
 }

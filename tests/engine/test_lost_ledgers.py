@@ -20,7 +20,7 @@ LOSSES = {
     "GETDEL": lambda redis, name: redis.getdel(name),
     "SET garbage": lambda redis, name: redis.set(name, "garbage"),
     "SET empty": lambda redis, name: redis.set(name, ""),
-    "SET of a well-formed ledger": lambda redis, name: redis.set(name, b"\0" * 64),
+    "SET of a well-formed ledger": lambda redis, name: redis.set(name, b"\0" * 48),
     "SET of its own content": lambda redis, name: redis.set(name, redis.get(name)),
     "SETEX": lambda redis, name: redis.setex(name, 1000, redis.get(name)),
     "APPEND": lambda redis, name: redis.append(name, "x"),

@@ -368,7 +368,7 @@ def test_classic_and_binary_clients_get_a_stale_item_as_any_other(server, client
 
 # Lost ledgers
 
-LOSSES = {"DEL": lambda redis, name: redis.delete(name), "SET": lambda redis, name: redis.set(name, b"\0" * 64),
+LOSSES = {"DEL": lambda redis, name: redis.delete(name), "SET": lambda redis, name: redis.set(name, b"\0" * 48),
           "RENAME": lambda redis, name: redis.rename(name, "kept"), "EXPIRE": lambda redis, name: redis.expire(name, -1),
           "UNLINK": lambda redis, name: redis.unlink(name)}
 

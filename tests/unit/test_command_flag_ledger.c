@@ -506,6 +506,7 @@ static void test_replica(void **state)
 {
     struct world *world = *state;
     char text[LEDGER_NAME_SIZE];
+    static const char none[4 * LEDGER_RECORD_SIZE] = {0};
     struct item_key key = item_key_of(A);
     set(world, A, 5);
     flag_ledger_set_role(world->ledger, false, false);
@@ -514,7 +515,7 @@ static void test_replica(void **state)
     assert_int_equal(flags_of(world, A), 5); /* until the primary has cleared it, in the same transaction */
 
     world->fake.ledger = NULL;
-    fake_resp_set(&world->fake, 0, flag_ledger_name(world->ledger, key.slot, text), SPAN("1234567890123456"), KEYSPACE_NO_EXPIRY);
+    fake_resp_set(&world->fake, 0, flag_ledger_name(world->ledger, key.slot, text), span_of(none, sizeof none), KEYSPACE_NO_EXPIRY);
     world->fake.ledger = world->ledger;
     flag_ledger_note_ledger_changed(world->ledger, 0, key.slot);
     assert_int_equal(flags_of(world, A), 0);

@@ -10,11 +10,13 @@ export class ModuleIsThere extends Error {}
 
 let hasher;
 
-/** The key's hash as a record has it: XXH3 of 64 bits, little endian, 1 where that is 0. */
+/** The key's hash as a record has it: the first 60 bits of XXH3's 64, little endian; not the least and the greatest there is. */
 export async function hashOf(name) {
   hasher ??= createXXHash3();
   const hash = Buffer.from((await hasher).init().update(name).digest('binary')).reverse();
-  if (hash.every((byte) => byte === 0)) hash[0] = 1;
+  hash[0] &= 0xf0;
+  if (hash.every((byte) => byte === 0)) hash[0] = 0x10;
+  if (hash[0] === 0xf0 && hash.subarray(1).every((byte) => byte === 0xff)) hash[0] = 0xe0;
   return hash;
 }
 

@@ -97,7 +97,7 @@ test('without the module the flags are still there', async (t) => {
   const engine = await Engine.started();
   t.after(() => engine.kill());
   const writer = memcachedOf(engine);
-  const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`many:${i}`, { i }]));
+  const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`${i < 100 ? '' : '{slot}'}many:${i}`, { i }]));
   for (const [key, value] of Object.entries({ ...VALUES, ...many })) await writer.set(key, value, 0);
   writer.end();
   await engine.shutdownSaving();
@@ -105,7 +105,7 @@ test('without the module the flags are still there', async (t) => {
 
   const client = new Client(engine.redis);
   assert.deepEqual(Object.fromEntries(await client.getMulti(Object.keys({ ...VALUES, ...many }))), { ...VALUES, ...many });
-  const fresh = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`new:${i}`, i]));
+  const fresh = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`${i < 100 ? '' : '{slot}'}new:${i}`, i]));
   await client.setMulti(fresh);
   assert.equal(await client.set('number', 'text now'), true);
   assert.equal(await client.set('text', Buffer.from('bytes now')), true);
@@ -135,7 +135,7 @@ describe('on an engine without', () => {
     const [ledger] = await engine.redis.keys('diglot:flags:*');
     await engine.redis.set(ledger, (await engine.redis.getBuffer(ledger)).subarray(0, -1)); // no ledger any more
     assert.equal(await client.get('a'), undefined);
-    const poison = Buffer.concat([Buffer.alloc(8, 255), Buffer.from([0, 0, 0, 0, 0, 0, 0, 0x80])]);
+    const poison = Buffer.concat([Buffer.alloc(36), Buffer.from([0xf8]), Buffer.alloc(7, 255), Buffer.alloc(4)]);
     await engine.redis.set(ledger, poison); // what the module leaves there then
     assert.equal(await client.get('a'), undefined);
     await client.set('a', 'again');

@@ -57,7 +57,7 @@ def test_without_the_module_the_flags_are_still_there():
     """The whole way: memcached clients, then the module is removed, then new items beside the old ones."""
     engine = Engine(config={"save": "3600 1"})
     writer = pylibmc.Client([f"127.0.0.1:{engine.memcached_port}"])
-    many = {f"many:{i}": f"text {i}" for i in range(500)}
+    many = {f"{'' if i < 100 else '{slot}'}many:{i}": f"text {i}" for i in range(500)}
     for key, value in {**VALUES, **many}.items():
         writer.set(key, value)
     engine.shutdown_saving()
@@ -66,7 +66,7 @@ def test_without_the_module_the_flags_are_still_there():
         client = Client(engine.resp(), serde=PylibmcSerde())
         assert client.get_many([*VALUES, *many]) == {**VALUES, **many}
         assert client.set("text", b"bytes now") and client.set("many:7", 7) and client.delete("many:8") and client.add("many:8", b"raw")
-        new = {f"new:{i}": i for i in range(500)}
+        new = {f"{'' if i < 100 else '{slot}'}new:{i}": i for i in range(500)}
         client.set_many(new)
         expected = {**VALUES, **many, **new, "text": b"bytes now", "many:7": 7, "many:8": b"raw"}
         assert client.get_many(expected) == expected
@@ -149,7 +149,7 @@ def test_a_lost_flag_is_a_miss(plain):
     broken = bytearray(plain.resp().get(ledger))
     plain.resp().set(ledger, bytes(broken[:-1]))  # no ledger any more
     assert client.get("a") is None
-    plain.resp().set(ledger, b"\xff" * 8 + b"\0" * 4 + b"\0\0\0\x80")  # what the module leaves there then
+    plain.resp().set(ledger, b"\0" * 36 + b"\xf8" + b"\xff" * 7 + b"\0" * 4)  # what the module leaves there then
     assert client.get("a") is None
     client.set("a", "text again")
     assert client.get("a") == "text again"
