@@ -246,7 +246,7 @@ class Player:
         db, name = self.db, self.pick(ledgers[self.db])
         places = [(db, key) for key in KEYS if key_slot(key) == key_slot(name)]
         words = self.pick([["DEL", name], ["DEL", name], ["SET", name, b"garbage"], ["RENAME", name, b"kept"], ["PEXPIRE", name, "-1"],
-                           ["SET", name, b"\0" * 64], ["APPEND", name, b"x"], ["HSET", name, "f", "v"]])
+                           ["SET", name, b"\0" * 48], ["APPEND", name, b"x"], ["HSET", name, "f", "v"]])
         return words, lambda reply: self.model.lose_slot(places)
 
     # memcached

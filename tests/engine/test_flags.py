@@ -7,6 +7,7 @@ from redis import RedisError
 
 from lib import servers
 from lib.engine_ledger import diglot_get, key_slot, ledger_of, ledgers
+from lib.replication import replica_of, wait_following
 from lib.waiting import wait_until
 
 LATER = int(time.time()) + 1000000
@@ -112,6 +113,26 @@ def test_flags_survive_a_reload(start, command):
     items = fill(server)
     server.resp().execute_command(*command)
     assert read(server, items) == items
+
+
+def test_a_ledger_of_many_is_the_same_on_a_replica_and_from_the_aof(start):
+    """Its records move as others come, around its end as well, and it is rebuilt time and again."""
+    primary = start(config={"appendonly": "yes", "appendfsync": "always"})
+    replica = start(config=replica_of(primary))
+    wait_following(replica, primary)
+    for factor in 1, 0, 2:  # some go, and come again
+        items = {b"{slot}%d" % i: (b"v", i * (factor if i % 3 == 0 else 1)) for i in range(600)}
+        with primary.connect() as client:
+            for key, (value, flags) in items.items():
+                client.set(key, value, flags=flags)
+        servers.wait_replica(primary, replica)
+        assert read(primary, items) == read(replica, items) == items
+    [name] = ledgers(primary.resp()).values()
+    assert replica.resp().get(name) == primary.resp().get(name)
+    digest = primary.digest()
+    primary.kill()
+    primary.restart()
+    assert primary.digest() == digest and read(primary, items) == items
 
 
 def test_flags_survive_a_start_without_the_module_in_between(start):
