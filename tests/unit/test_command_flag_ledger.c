@@ -828,7 +828,7 @@ static void test_a_blank_database_gets_flags(void **state)
 static void test_a_burst_of_evicted_ledgers(void **state)
 {
     struct world *world = *state;
-    static const char table[1024 * 1024];
+    static const char table[87380 * 12]; /* about a mebibyte */
     world_set_writable(world, false);
     for (uint16_t slot = 0; slot < 20; slot++) {
         flag_ledger_note_ledger_leaving(world->ledger, 0, slot, span_of(table, sizeof table));
