@@ -8,6 +8,7 @@ import pytest
 from lib import binary
 from lib.tls import TlsEngine
 from lib.waiting import wait_until
+from lib.wire import Connection
 
 MIB = 1 << 20
 VALUE = random.Random(1).randbytes(1_000_000)
@@ -140,6 +141,10 @@ def test_packets_of_all_sizes(start, io_threads):
         assert [(packet.key, packet.value) for packet in packets] == [(key, items[key]) for key in keys]
 
 
+def appended(server):
+    return b"".join(open(name, "rb").read() for name in glob.glob(f"{server.directory}/appendonlydir/*.incr.aof"))
+
+
 def test_no_reply_leaves_ahead_of_the_append_only_file(start):
     """A write, and behind it a large value, which could go to the socket from where it lies; but then the write's reply would,
     too. Others keep the turn going."""
@@ -155,12 +160,35 @@ def test_no_reply_leaves_ahead_of_the_append_only_file(start):
             for other in others:
                 other.send(b"get absent\r\n" * 120)
             assert client.read_line() == b"STORED"
-            written = b"".join(open(name, "rb").read() for name in glob.glob(f"{server.directory}/appendonlydir/*.incr.aof"))
-            assert mark in written
+            assert mark in appended(server)
             assert client.read_until(b"END\r\n") == hit(b"large", VALUE) + b"END\r\n"
             for other in others:
                 other.read_exactly(5 * 120)
             sleeper.join()
+    for other in others:
+        other.close()
+
+
+@pytest.mark.parametrize("size", [100, 20000], ids=["small", "large"])
+def test_no_reader_sees_a_redis_write_ahead_of_the_append_only_file(start, size):
+    """A Redis client's change and, in the same turn, a read of what it has changed. Others keep the turn going."""
+    server = start(io_threads=0, config={"appendonly": "yes", "appendfsync": "no"})
+    others = [server.connect() for _ in range(30)]
+    with server.connect() as client, Connection(server.port) as writer:
+        client.set("written", b"v" * size)
+        for round in range(5):
+            mark = b"unmistakable%d" % round
+            writer.send(b"DEBUG SLEEP 0.1\r\nSETRANGE written 0 %s\r\n" % mark)
+            client.send(b"get written\r\n")
+            for other in others:
+                other.send(b"get absent\r\n" * 120)
+            answer = client.read_until(mark)
+            assert answer.startswith(b"VALUE written 0 %d\r\n" % size)
+            assert mark in appended(server)
+            client.read_until(b"END\r\n")
+            writer.read_until(b":%d\r\n" % size)
+            for other in others:
+                other.read_exactly(5 * 120)
     for other in others:
         other.close()
 

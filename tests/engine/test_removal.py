@@ -35,12 +35,15 @@ class ConfiguredEngine(servers.Engine):
             return file.read().splitlines()
 
 
-def documented(pattern):
-    """The one line of the document's commands that holds this."""
+def all_documented(pattern):
+    """The lines of the document's commands that hold this."""
     with open(DOCUMENT) as file:
-        lines = [line.strip() for line in file if line.startswith("    ") and pattern in line]
-    assert len(lines) == 1, lines
-    return lines[0]
+        return [line.strip() for line in file if line.startswith("    ") and pattern in line]
+
+
+def documented(pattern):
+    [line] = all_documented(pattern)
+    return line
 
 
 def run(line, server):
@@ -69,8 +72,10 @@ def check_removed(server, data):
     assert data_of(server) == data
     for key, (value, _, exptime) in ITEMS.items():
         assert redis.get(key) == value and redis.execute_command("EXPIRETIME", key) == (exptime or -1)
-    assert redis.dbsize() > len(data)
-    run(documented("--scan"), server)
+    redis.set("diglot:upstream:deleted", b"what a migration leaves")
+    assert redis.dbsize() > len(data) + 1
+    for line in all_documented("--scan"):
+        run(line, server)
     assert redis.dbsize() == len(data) and not list(redis.scan_iter(LEDGER_PREFIX + b"*"))
     assert data_of(server) == data
 
