@@ -1,6 +1,6 @@
 /* What a turn of a worker may do before those who come next have theirs. All is counted in bytes: what is moved as what it is, and
- * what else takes time as the bytes that would have been moved meanwhile, so that neither many nor large ones make a turn long.
- * (Measured with a socket on loopback: a mebibyte takes about 400 us to receive or send.) One thread at a time. */
+ * what else takes time as a number of bytes, so that neither many nor large ones make a turn long. The numbers are chosen for the
+ * length of a turn, not measured one by one. One thread at a time. */
 #ifndef DIGLOT_NET_TURN_H
 #define DIGLOT_NET_TURN_H
 
