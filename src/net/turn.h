@@ -10,7 +10,7 @@
 /* Where the engine's loop turns the worker, Redis clients have their turn behind so many. */
 #define TURN_COST_MOST ((size_t)256 * 1024)
 /* Each call that receives. What a turn sends are answers to what it has received, or the executor has bounded it. */
-#define COST_OF_CALL ((size_t)8 * 1024)
+#define COST_OF_CALL ((size_t)4 * 1024)
 /* To accept a connection, and to close one. */
 #define COST_OF_CONNECTION ((size_t)32 * 1024)
 /* To answer a message here, without the executor, which bounds its turns itself. */
