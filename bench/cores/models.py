@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threads import SLEEP, Core, Simulation, Thread
 
 EVENTS_PER_TURN = 128  # src/net/worker.c
-TURN_US = 2000.0          # src/engine/executor.c
+TURN_US = 500.0           # src/engine/budget.c
 WAKE_INTERVAL_US = 500.0  # src/engine/executor.c
 
 
