@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include "base/check.h"
 #include "net/input.h"
 #include "net/memory.h"
 #include "observe/watch_lines.h"
