@@ -254,8 +254,8 @@ def test_writes_that_cannot_be_saved_are_refused(start_as):
     check_writes(server, None)
 
 
-def test_a_save_that_fails_in_the_background_is_noticed_by_those_who_write_on(start, tmp_path):
-    let_a_save_fail_in_the_background(start(config={"save": "3600 1000000", "dir": str(tmp_path)}))
+def test_a_save_that_fails_in_the_background_is_noticed_by_those_who_write_on(start):
+    let_a_save_fail_in_the_background(start(config={"save": "3600 1000000"}))
 
 
 def test_writes_are_refused_while_the_append_only_file_cannot_be_written(start_as):

@@ -23,7 +23,6 @@ def test_a_module_that_overlooks_pauses_is_found(start, tmp_path):
 
 
 def test_a_module_that_overlooks_the_cron_is_found(start, tmp_path):
-    (tmp_path / "files").mkdir()
-    server = start(module=mutants.BLIND_TO_CRONS.build(str(tmp_path / "mutant")), config={"save": "3600 1000000", "dir": str(tmp_path / "files")})
+    server = start(module=mutants.BLIND_TO_CRONS.build(str(tmp_path / "mutant")), config={"save": "3600 1000000"})
     with pytest.raises(AssertionError, match="a write was taken"):
         let_a_save_fail_in_the_background(server)

@@ -1,6 +1,8 @@
 """Writes while somebody begins to listen to them (engine/audience.h), or the engine to refuse them."""
+import os
 import random
-import shutil
+import re
+import signal
 import threading
 
 from lib import servers
@@ -74,6 +76,7 @@ def settle(server):
             client.set("settling", b"%d" % i)
 
 
+SAVER = re.compile(r"Background saving started by pid (\d+)")
 FOLLOWED = {"repl-diskless-sync": "no", "hz": "100"}
 
 
@@ -165,17 +168,16 @@ def let_a_replica_join_and_leave(primary, replica, times):
 
 
 def let_a_save_fail_in_the_background(server):
-    """Nobody says a word over RESP until the next write is refused for it. The files' folder goes while it is at work."""
+    """Nobody says a word over RESP until the next write is refused for it. The child that saves dies in the midst of it."""
     wait_calm(server)
     with server.connect() as client, server.resp_connection() as redis:
-        for i in range(50):
-            client.set(f"k{i}", b"v")
-        redis.call("CONFIG", "SET", "rdb-key-save-delay", "20000")
-        folder = redis.call("CONFIG", "GET", "dir")[1]
+        client.set("k", b"v")
+        redis.call("CONFIG", "SET", "rdb-key-save-delay", "100000000")  # it is at work until it is killed
         redis.call("BGSAVE")
-        shutil.rmtree(folder)
+        wait_until(lambda: SAVER.search(server.log()), "the child to start")
         settle(server)
-        wait_until(lambda: "Background saving error" in server.log(), "the save to fail")
+        os.kill(int(SAVER.search(server.log())[1]), signal.SIGKILL)
+        wait_until(lambda: "Background saving terminated by signal 9" in server.log(), "the save to fail")
         try:
             assert client.ask(b"set k 0 0 1\r\nx").startswith(b"SERVER_ERROR MISCONF"), "a write was taken"
         finally:

@@ -30,18 +30,21 @@ SANITIZER_MEMORY = 600 * MIB if os.environ.get("SANITIZER") else 0
 
 CRASH_MARKS = ("BUG REPORT START", "crashed by signal", "ASSERTION FAILED", "Sanitizer", "runtime error:", "Check failed")
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # of pytest -n
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
 _used_ports = set()
 
 
 def free_port():
     """A port that nobody listens on now and that no other server of this run was given. It is none of those that the kernel
-    gives to outgoing connections: one of them could take it while a server is down and starts anew. Runs beside this one
-    do not draw the same, whatever a test seeds."""
+    gives to outgoing connections: one of them could take it while a server is down and starts anew. The workers of a run
+    share the ports out; runs beside this one do not draw the same, whatever a test seeds."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as ports:
         first_outgoing = int(ports.read().split()[0])
     while True:
         port = random.SystemRandom().randrange(10000, max(first_outgoing, 20000))
-        if port in _used_ports:
+        if port in _used_ports or port % WORKERS != WORKER:
             continue
         with socket.socket() as probe:
             try:

@@ -4,6 +4,7 @@ import threading
 import pytest
 import redis
 
+from lib.servers import free_port
 from lib.waiting import wait_until
 
 EXPIRED = -1
@@ -306,7 +307,7 @@ def test_wrong_options_are_refused(bridge, start_engine):
 
 
 def test_nodes_of_a_cluster_refuse(start_engine):
-    node = start_engine(start=False, upstream="localhost:11211", config={"cluster-enabled": "yes"})
+    node = start_engine(start=False, upstream="localhost:11211", config={"cluster-enabled": "yes", "cluster-port": free_port()})
     sentence = "diglot.upstream does not work on the nodes of a cluster: migrate to one server, and make a cluster of it then"
     assert sentence in node.expect_refusal()
     node.options["upstream"] = ""
