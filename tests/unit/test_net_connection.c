@@ -138,7 +138,7 @@ static void test_slow_reader_of_small_values_is_throttled(void **state)
 }
 
 #define DEAF_CLIENTS 12
-#define HELD_MOST ((size_t)2 * 1024 * 1024)
+#define HELD_MOST ((size_t)1024 * 1024)
 
 /* Together they would hold more than they may: who has waited longest goes, and who reads, however slowly, stays. Each worker
  * has its share. */
