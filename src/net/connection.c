@@ -355,11 +355,14 @@ static bool take_watched(struct connection *connection)
     return buffer_size(&connection->output) > before;
 }
 
+static bool has_due_replies(const struct connection *connection)
+{
+    return connection->batch != NULL && batch_is_due(connection->batch);
+}
+
+/* Where some are due. */
 static void encode_replies(struct connection *connection)
 {
-    if (connection->batch == NULL || !batch_is_due(connection->batch)) {
-        return;
-    }
     if (connection->output.data == NULL) {
         pool_lend_buffer(&connection->set->pool, &connection->output);
     }
@@ -394,13 +397,15 @@ static ssize_t send_output(const struct connection *connection, size_t size)
     return transport_send_parts(connection->descriptor, connection->tls, parts, count);
 }
 
+static bool can_write(const struct connection *connection)
+{
+    return connection->is_writable && size_pending(connection) > 0;
+}
+
 /* Writes what the socket takes, `most` bytes at most; false when it has failed. */
 static bool write_output(struct connection *connection, size_t most)
 {
     size_t pending = size_pending(connection);
-    if (pending == 0 || !connection->is_writable) {
-        return true;
-    }
     size_t size = pending < most ? pending : most;
     ssize_t sent = send_output(connection, size);
     if (sent >= 0) {
@@ -445,7 +450,9 @@ static bool take_offer(struct outlet *outlet, const struct result *result, struc
     if (connection->descriptor < 0 || !connection->is_writable || batch->apart.size > 0 || holds_large(batch)) {
         return false;
     }
-    encode_replies(connection);
+    if (has_due_replies(connection)) {
+        encode_replies(connection);
+    }
     CHECK(batch->apart.size == 0);
     if (batch->encoded != batch->executed) {
         return false;
@@ -456,7 +463,7 @@ static bool take_offer(struct outlet *outlet, const struct result *result, struc
     if (!session_encode_ahead(&connection->session, batch, result, value, &connection->output)) {
         return false;
     }
-    while (size_pending(connection) > 0 && connection->is_writable && write_output(connection, BYTES_OF_OFFER)) {
+    while (can_write(connection) && write_output(connection, BYTES_OF_OFFER)) {
     }
     keep_rest(batch);
     return true;
@@ -468,9 +475,11 @@ static enum step take_step(struct connection *connection)
     if (connection->is_away) {
         return STEP_WAIT;
     }
-    encode_replies(connection);
+    if (has_due_replies(connection)) {
+        encode_replies(connection);
+    }
     memory_settle_loan(connection);
-    if (!write_output(connection, BYTES_PER_STEP)) {
+    if (can_write(connection) && !write_output(connection, BYTES_PER_STEP)) {
         connection->end = "error";
         return STEP_CLOSE;
     }

@@ -37,6 +37,7 @@ struct connection_set {
     struct turn turn;     /* what has been done in it */
     struct ring holders;  /* those that hold memory while they wait for their client, the longest first (net/memory.h) */
     size_t held;          /* bytes that all connections hold */
+    size_t held_most;     /* bytes that they may hold */
     uint64_t now_us;      /* monotonic, read once per turn */
     int64_t now_wall_ms;
 };

@@ -33,11 +33,11 @@ static void enter_holders(struct connection *connection, bool has_moved)
     }
 }
 
-bool memory_is_short(const struct connection_set *set)
+void memory_begin_turn(struct connection_set *set)
 {
-    uint64_t most = (uint64_t)option_get(set->shared->options, maxmemory_clients);
+    size_t most = (size_t)option_get(set->shared->options, maxmemory_clients);
     size_t workers = set->shared->worker_count > 0 ? set->shared->worker_count : 1;
-    return most > 0 && set->held > most / workers;
+    set->held_most = most > 0 ? most / workers : SIZE_MAX;
 }
 
 static void drop(struct connection *connection)

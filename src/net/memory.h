@@ -7,12 +7,18 @@
 
 #include "net/connection.h"
 
+/* Looks up this worker's share. */
+void memory_begin_turn(struct connection_set *set);
+
 /* Takes account of what the connection holds now. `has_moved`: bytes have come or gone since the last time. May close others,
  * never this one. */
 void memory_account(struct connection *connection, bool has_moved);
 
 /* True while they hold more than their share: then nothing more is executed for those whose client has not read all yet. */
-bool memory_is_short(const struct connection_set *set);
+static inline bool memory_is_short(const struct connection_set *set)
+{
+    return set->held > set->held_most;
+}
 
 /* What the executor has lent to the connection has been looked at. */
 void memory_settle_loan(struct connection *connection);

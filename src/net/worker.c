@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "net/acceptor.h"
 #include "net/connection.h"
+#include "net/memory.h"
 #include "net/thread.h"
 
 #include <errno.h>
@@ -41,10 +42,12 @@ struct worker {
     atomic_bool is_stopping;
 };
 
-static void read_clocks(struct worker *worker)
+/* What holds for a turn: the time, and how much memory may be held. */
+static void look_around(struct worker *worker)
 {
     worker->set.now_us = clock_monotonic_us();
     worker->set.now_wall_ms = clock_wall_ms();
+    memory_begin_turn(&worker->set);
     const struct worker_shared *shared = worker->set.shared;
     if (worker->set.cache == NULL) {
         return;
@@ -172,7 +175,7 @@ struct worker *worker_new(struct worker_shared *shared, struct counters *counter
     init_set(&worker->set, shared, counters);
     worker->has_completions_bell = completions_bell;
     worker->set.is_with_executor = !completions_bell;
-    read_clocks(worker);
+    look_around(worker);
     if (!open_worker(worker)) {
         int reason = errno;
         close_worker(worker);
@@ -327,7 +330,7 @@ void worker_poll(struct worker *worker, int timeout_ms)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     int count = epoll_wait(worker->set.epoll, events, EVENTS_PER_TURN, lie_down(worker) ? timeout_ms : 0);
-    read_clocks(worker);
+    look_around(worker);
     turn_begin(&worker->set.turn);
     if (worker->has_completions_bell) {
         take_completions(&worker->set);
@@ -347,7 +350,7 @@ void worker_begin_execution(struct worker *worker)
 
 void worker_collect(struct worker *worker)
 {
-    read_clocks(worker);
+    look_around(worker);
     take_completions(&worker->set);
     end_turn(worker);
 }
@@ -371,7 +374,7 @@ static bool check_timeouts(struct connection_set *set)
 
 void worker_expire_connections(struct worker *worker)
 {
-    read_clocks(worker);
+    look_around(worker);
     if (worker->set.now_us < worker->next_expire_us) {
         return;
     }
