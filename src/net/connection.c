@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "net/input.h"
 #include "net/memory.h"
+#include "net/output.h"
 #include "observe/watch_lines.h"
 
 #include <errno.h>
@@ -55,13 +56,6 @@ void connection_abandon(struct connection *connection, struct worker_shared *sha
     atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
     transport_close(connection->descriptor, &connection->tls);
     free(connection);
-}
-
-/* Bytes that wait for the client to take them. */
-static size_t size_pending(const struct connection *connection)
-{
-    const struct batch *batch = connection->batch;
-    return buffer_size(&connection->output) + (batch != NULL ? batch->apart.size : 0);
 }
 
 static void put_off(struct connection *connection)
@@ -206,7 +200,7 @@ static void set_state(struct connection *connection, enum client_state state)
 /* What it waits for. */
 static void tell_state(struct connection *connection)
 {
-    if (size_pending(connection) > 0) {
+    if (output_size(connection) > 0) {
         set_state(connection, CLIENT_WRITES);
     } else {
         set_state(connection, connection->session.watcher != NULL ? CLIENT_WATCHES : CLIENT_READS);
@@ -371,55 +365,6 @@ static void encode_replies(struct connection *connection)
     }
 }
 
-static void count_written(struct connection *connection, size_t size)
-{
-    if (connection->batch != NULL) {
-        pieces_consume(&connection->batch->apart, &connection->output, size);
-    } else {
-        buffer_consume(&connection->output, size);
-    }
-    connection->wrote_us = connection->set->now_us;
-    turn_move(&connection->set->turn, size);
-    connection->has_moved |= size > 0;
-    counter_add(connection->set->counters, COUNTER_BYTES_WRITTEN, size);
-}
-
-/* Hands the socket up to `size` bytes of what is pending. */
-static ssize_t send_output(const struct connection *connection, size_t size)
-{
-    const struct batch *batch = connection->batch;
-    if (batch == NULL || batch->apart.size == 0) {
-        struct span own = buffer_content(&connection->output);
-        return transport_send(connection->descriptor, connection->tls, span_of(own.data, size));
-    }
-    struct span parts[PIECES_PARTS_MAX];
-    size_t count = pieces_gather(&batch->apart, &connection->output, size, parts);
-    return transport_send_parts(connection->descriptor, connection->tls, parts, count);
-}
-
-static bool can_write(const struct connection *connection)
-{
-    return connection->is_writable && size_pending(connection) > 0;
-}
-
-/* Writes what the socket takes, `most` bytes at most; false when it has failed. */
-static bool write_output(struct connection *connection, size_t most)
-{
-    size_t pending = size_pending(connection);
-    size_t size = pending < most ? pending : most;
-    ssize_t sent = send_output(connection, size);
-    if (sent >= 0) {
-        count_written(connection, (size_t)sent);
-        connection->is_writable = (size_t)sent == size || connection->tls != NULL; /* TLS takes a part at a time */
-        return true;
-    }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        connection->is_writable = false;
-        return true;
-    }
-    return errno == EINTR;
-}
-
 /* What is left of the only value that is pending apart is copied, because it will not stay where it is. */
 static void keep_rest(struct batch *batch)
 {
@@ -463,7 +408,7 @@ static bool take_offer(struct outlet *outlet, const struct result *result, struc
     if (!session_encode_ahead(&connection->session, batch, result, value, &connection->output)) {
         return false;
     }
-    while (can_write(connection) && write_output(connection, BYTES_OF_OFFER)) {
+    while (output_can_go(connection) && output_write(connection, BYTES_OF_OFFER)) {
     }
     keep_rest(batch);
     return true;
@@ -479,11 +424,11 @@ static enum step take_step(struct connection *connection)
         encode_replies(connection);
     }
     memory_settle_loan(connection);
-    if (can_write(connection) && !write_output(connection, BYTES_PER_STEP)) {
+    if (output_can_go(connection) && !output_write(connection, BYTES_PER_STEP)) {
         connection->end = "error";
         return STEP_CLOSE;
     }
-    size_t pending = size_pending(connection);
+    size_t pending = output_size(connection);
     if (pending > 0 && connection->is_writable) {
         return STEP_NEXT;
     }
@@ -548,7 +493,7 @@ void connection_advance(struct connection *connection)
         connection_close(connection);
         return;
     }
-    set_stalled(connection, size_pending(connection) > 0);
+    set_stalled(connection, output_size(connection) > 0);
     if (!connection->is_away) {
         tell_state(connection);
     }

@@ -1,0 +1,22 @@
+/* What waits for a client to take it: encoded replies, and between them values that are sent from where they lie. The worker's
+ * thread only. */
+#ifndef DIGLOT_NET_OUTPUT_H
+#define DIGLOT_NET_OUTPUT_H
+
+#include "net/connection.h"
+
+static inline size_t output_size(const struct connection *connection)
+{
+    const struct batch *batch = connection->batch;
+    return buffer_size(&connection->output) + (batch != NULL ? batch->apart.size : 0);
+}
+
+static inline bool output_can_go(const struct connection *connection)
+{
+    return connection->is_writable && output_size(connection) > 0;
+}
+
+/* Writes what the socket takes of it, `most` bytes at most, where it can go; false when the socket has failed. */
+MUST_USE bool output_write(struct connection *connection, size_t most);
+
+#endif
