@@ -317,6 +317,12 @@ bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, 
     return false;
 }
 
+/* As if it had been made earlier; by which time, the key says. */
+static void shorten_first_life(struct near_entry *entry)
+{
+    entry->filled_ms -= (uint32_t)(entry->hash >> 32) % NEAR_LIFE_SPREAD_MS;
+}
+
 static void fill(const struct near_cache *cache, struct near_entry *entry, struct span key, struct span value,
                  const struct near_entry *item)
 {
@@ -348,6 +354,7 @@ void near_cache_store(struct near_cache *cache, struct span key, uint64_t hash, 
     }
     struct near_entry *entry = allocate(cache, size); /* first: it may free a slot of the bucket */
     fill(cache, entry, key, value, &head);
+    shorten_first_life(entry);
     slot = claim_slot(cache, bucket);
     bucket->tags[slot] = tag_of(hash);
     bucket->places[slot] = place_of(cache, entry);

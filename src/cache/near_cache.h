@@ -17,8 +17,10 @@
 
 /* Larger values are not kept: what a copy of them costs is near to what it saves. */
 #define NEAR_VALUE_MAX 4096u
-/* How long an entry answers. */
+/* How long an entry answers before the engine is asked again. Its first life is shorter by up to a half, so that entries that were
+ * made together, when a server or a client has started, are not renewed together for ever. */
 #define NEAR_LIFE_MS 1000u
+#define NEAR_LIFE_SPREAD_MS (NEAR_LIFE_MS / 2)
 /* An item this near to its expiry is the engine's to answer for, as a clock that is read once in a turn may be late. */
 #define NEAR_EXPIRY_MARGIN_MS 100
 

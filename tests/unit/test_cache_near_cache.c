@@ -43,6 +43,8 @@ static int set_up(void **state)
     return 0;
 }
 
+#define MANY_KEYS 200
+
 static int tear_down(void **state)
 {
     struct bench *bench = *state;
@@ -178,10 +180,39 @@ static void test_lives_for_a_second(void **state)
 {
     struct bench *bench = *state;
     store(bench, "k", "value");
+    store(bench, "k", "value"); /* renewed */
     set_time(bench, NEAR_LIFE_MS - 1);
     expect(bench, "k", "value");
     set_time(bench, 1);
     expect_none(bench, "k");
+}
+
+static int count_answers(struct bench *bench)
+{
+    int count = 0;
+    for (uint32_t key = 0; key < MANY_KEYS; key++) count += find(bench, span_of((const char *)&key, sizeof key)) != NULL;
+    return count;
+}
+
+static void store_many(struct bench *bench)
+{
+    for (uint32_t key = 0; key < MANY_KEYS; key++)
+        store_until(bench, span_of((const char *)&key, sizeof key), SPAN("v"), EXPIRY_NEVER);
+}
+
+static void test_those_made_together_do_not_end_together(void **state)
+{
+    struct bench *bench = *state;
+    store_many(bench);
+    set_time(bench, NEAR_LIFE_MS - NEAR_LIFE_SPREAD_MS);
+    assert_int_equal(count_answers(bench), MANY_KEYS);
+    set_time(bench, NEAR_LIFE_SPREAD_MS / 2);
+    assert_in_range(count_answers(bench), MANY_KEYS / 4, MANY_KEYS * 3 / 4);
+    set_time(bench, NEAR_LIFE_SPREAD_MS / 2);
+    assert_int_equal(count_answers(bench), 0);
+    store_many(bench);
+    set_time(bench, NEAR_LIFE_MS - 1);
+    assert_int_equal(count_answers(bench), MANY_KEYS);
 }
 
 static void test_ends_before_the_item_expires(void **state)
@@ -314,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_change_of_all_ends_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers_nothing_while_it_is_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lives_for_a_second, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_those_made_together_do_not_end_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ends_before_the_item_expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replaces_what_is_of_another_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_values_are_not_kept, set_up, tear_down),
