@@ -18,7 +18,7 @@ from pathlib import Path
 
 import chart
 import report
-from measure import Bench, expect, foreign_cores, measure, medians
+from measure import Bench, expect, foreign_cores, measure, summaries
 from memory import measure_memory
 from servers import ROOT, every_door, product
 from workloads import every_workload, quick_workloads, target_workloads
@@ -82,7 +82,7 @@ def run(options, workloads, doors):
             "machine": f"{processor()}, Linux {os.uname().release}",
             "workloads": [{"name": workload.name, "section": workload.section} for workload in workloads],
             "foreign_cores": max(statistics.median(map(foreign_cores, bench.runs)), 0) if bench.runs else 0,
-            "table": medians(bench.runs), "memory": memory, "runs": bench.runs}
+            "table": summaries(bench.runs), "memory": memory, "runs": bench.runs}
 
 
 def main():
