@@ -101,6 +101,7 @@ class Client:
         self.unsent = bytearray()
         self.awaited = deque()
         self.packets = 1
+        self.refused = 0
 
     def reset(self):
         """Goes away, with answers under way or unread: the server is told by RST."""
@@ -164,13 +165,16 @@ class Client:
         """One packet, or what the socket takes of it."""
         if not self.unsent:
             return 0
-        size = min(len(self.unsent), self.packets if self.packets == MIB else self.dice.randint(1, self.packets))
+        drawn = self.packets if self.packets == MIB else self.dice.randint(1, self.packets)
+        size = min(len(self.unsent), max(drawn, self.refused))
         try:
             sent = self.socket.send(self.unsent[:size])
         except OSError as refusal:
             if not is_full(refusal):
                 raise
+            self.refused = size  # TLS wants no less the next time
             return 0
+        self.refused = 0
         del self.unsent[:sent]
         return sent
 
