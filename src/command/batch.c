@@ -14,10 +14,19 @@ struct batch *batch_new(void)
     batch->owner = NULL;
     batch->descriptor = -1;
     batch->granted = NULL;
+    batch->errand = NULL;
     batch->lent = 0;
     buffer_init(&batch->values);
     batch_reset(batch);
     return batch;
+}
+
+static void drop_errand(struct batch *batch)
+{
+    if (batch->errand != NULL) {
+        batch->free_errand(&batch->errand);
+    }
+    batch->errand_bytes = 0;
 }
 
 void batch_free(struct batch **batch)
@@ -25,6 +34,7 @@ void batch_free(struct batch **batch)
     if (*batch == NULL) {
         return;
     }
+    drop_errand(*batch);
     identity_release(&(*batch)->granted);
     buffer_deinit(&(*batch)->values);
     free(*batch);
@@ -42,7 +52,7 @@ void batch_reset(struct batch *batch)
     batch->has_answers = false;
     batch->has_sightings = false;
     batch->prepared = batch->prepared_at = 0;
-    batch->errand = NULL;
+    drop_errand(batch);
     batch->identity = NULL;
     batch->peer = NULL;
     batch->outlet = NULL;

@@ -46,7 +46,11 @@ struct batch {
     bool has_sightings;   /* those of the messages are set */
     uint32_t prepared;      /* messages before this one need not ask an old server (upstream/bridge.h), … */
     uint32_t prepared_at;   /* … unless keys have moved since: bridge.share_changes then; … */
-    struct errand *errand;  /* … and what came of those that did; the executor's, NULL elsewhere */
+    /* … and what came of those that did, for messages that are not executed yet; NULL: nothing. The executor's; but the batch
+     * takes it along when it goes home early, and frees it when it is reset. */
+    struct errand *errand;
+    void (*free_errand)(struct errand **errand);
+    size_t errand_bytes; /* at home: that the errand holds */
     struct identity *identity; /* who asks, for the executor; the session's. NULL: an anonymous client */
     const char *peer;          /* the client's address (net/address.h); NULL: not known */
     struct outlet *outlet;     /* takes values while the batch is executed; NULL: nobody does */

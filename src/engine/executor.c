@@ -208,8 +208,8 @@ static uint32_t end_of_prepared(const struct executor *executor, const struct ba
     return bridge_is_on(&executor->upstream->bridge) ? batch->prepared : batch->count;
 }
 
-/* A message that must wait does not hold back the replies of those before it: they go home, and the rest comes again; but for
- * answers of old servers, which are kept here. */
+/* A message that must wait does not hold back the replies of those before it: they go home, and the rest comes again; but where
+ * old servers have answered, the batch stays here. */
 static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
 {
     uint32_t before = batch->executed;
@@ -225,7 +225,7 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
         budget_charge(budget, message);
         bool must_leave = batch->apart.size > 0; /* the client takes no more now */
         if (message->result.status == RESULT_PART || must_leave) break;
-        if (budget->bytes - bytes_before >= BATCH_REPLY_LIMIT && !batch->errand) break;
+        if (budget->bytes - bytes_before >= BATCH_REPLY_LIMIT) break;
         if (budget->is_spent && batch->executed < end) return PROGRESS_SPENT;
     }
     bridge_release(batch);

@@ -8,7 +8,7 @@ static size_t size_held(const struct connection *connection)
     if (batch == NULL) {
         return size;
     }
-    return size + sizeof(*batch) + (connection->is_away ? 0 : batch->values.capacity);
+    return size + sizeof(*batch) + (connection->is_away ? 0 : batch->values.capacity + batch->errand_bytes);
 }
 
 static void set_held(struct connection *connection, size_t size)

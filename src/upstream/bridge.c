@@ -276,11 +276,20 @@ size_t bridge_server_of(const struct bridge *bridge, struct span name)
     return fleet_server_of(bridge->roster->fleet, bridge_key_of(bridge, name));
 }
 
+/* Also in a worker, when its batch is not to be executed any more. */
+static void free_errand(struct errand **errand)
+{
+    for (size_t i = 0; i < BATCH_CAPACITY; i++) job_free(&(*errand)->answers[i]);
+    free(*errand);
+    *errand = NULL;
+}
+
 struct errand *errand_of(struct batch *batch)
 {
     if (!batch->errand) {
         batch->errand = check_calloc(1, sizeof *batch->errand);
         batch->errand->batch = batch;
+        batch->free_errand = free_errand;
     }
     return batch->errand;
 }
@@ -306,9 +315,11 @@ void bridge_release(struct batch *batch)
     struct errand *errand = batch->errand;
     if (!errand) return;
     CHECK(errand->waits == 0);
-    for (size_t i = 0; i < BATCH_CAPACITY; i++) job_free(&errand->answers[i]);
-    free(errand);
-    batch->errand = NULL;
+    size_t bytes = 0;
+    for (uint32_t i = batch->executed; i < batch->count; i++)
+        if (errand->answers[i]) bytes += sizeof(struct job) + errand->answers[i]->bytes.capacity;
+    batch->errand_bytes = bytes > 0 ? bytes + sizeof *errand : 0;
+    if (bytes == 0) batch->free_errand(&batch->errand);
 }
 
 /* So many requests of a batch are passed through at once: their answers are all kept until the last has come. */

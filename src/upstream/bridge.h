@@ -123,7 +123,7 @@ struct batch *bridge_next_ready(struct bridge *bridge);
 /* True when the message of this index has been answered by an old server: its result is filled in. */
 bool bridge_answer(struct batch *batch, uint32_t index);
 
-/* The batch goes home: forgets what was kept for it. */
+/* The batch goes home: forgets what was kept for it, but for answers to messages that are not executed yet, which it takes along. */
 void bridge_release(struct batch *batch);
 
 /* What events and commands tell. These may be called while a key is open, and write nothing. */

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from lib import binary
+from lib.servers import MIB, MemoryWatch
 from lib.waiting import wait_until
 
 # Requests and their answers are compared with a memcached's own. Tokens are the old server's.
@@ -235,3 +236,24 @@ def test_raised_while_requests_wait_for_a_copy(old_memcached, bridge):
         assert other.get("k") == (b"4", 0)
         with old.connect() as client:
             assert client.get("k") == (b"4", 0)
+
+
+@pytest.mark.parametrize("share", [50, 100])
+def test_large_values_behind_a_question_take_no_more_memory_than_without(old_memcached, bridge, share):
+    """A batch that has asked an old server goes home with 256 KiB of values as any other; what else was answered goes along."""
+    new = bridge(old_memcached(), upstream_share=share)
+    keys = [b"large%d" % i for i in range(20)]
+    with new.connect(receive_buffer=65536) as client:
+        values = {key: key * 40_000 for key in keys}  # about 300 KB
+        for key, value in values.items():
+            client.set(key, value)
+        asked = [b"absent"] + 6 * keys
+        watch = MemoryWatch(new)
+        for _ in range(2):
+            client.send(b"get " + b" ".join(asked) + b"\r\n")
+            for key in asked[1:]:
+                assert client.read_line() == b"VALUE %s 0 %d" % (key, len(values[key]))
+                assert client.read_exactly(len(values[key]) + 2) == values[key] + b"\r\n"
+                watch.look()
+            assert client.read_line() == b"END"
+    assert watch.most < 20 * MIB
