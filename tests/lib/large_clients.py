@@ -94,7 +94,7 @@ class Client:
         """A new connection, of which nobody knows what it speaks, and new keys: what becomes of requests under way is not known."""
         self.generation += 1
         self.dialects = self.dice.choice(((Text,), (Meta, Text), (Meta, Text), (Binary,)))
-        self.socket = self.connect(self.dice.choice((None, None, 4096, 65536)))
+        self.socket = self.connect(self.dice.choice((None, None, 30_000, 120_000)))
         self.own = Own()
         self.keys = [b"%s.%d.%d" % (self.name, self.generation, i) for i in range(6)]
         self.stream = Stream()
@@ -220,7 +220,9 @@ class Client:
         self.packets = max(self.packets, len(self.unsent) // 100)
         deadline = time.monotonic() + PATIENCE
         while self.awaited:
-            if not self.send() and not self.read(MIB):
+            if self.send() or self.read(MIB):
+                deadline = time.monotonic() + PATIENCE
+            else:
                 assert time.monotonic() < deadline, f"{self.name} waits for {len(self.awaited)} answers, {len(self.unsent)} bytes unsent"
                 time.sleep(0.0005)
 
