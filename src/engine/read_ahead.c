@@ -61,10 +61,12 @@ static void close_next(struct read_ahead *ahead)
 
 void read_ahead_reach(struct read_ahead *ahead, const void *reader)
 {
+    ahead->reader = reader;
     while (!read_ahead_is_empty(ahead) && ahead->keys[ahead->next].reader != reader) close_next(ahead);
 }
 
-/* Whoever it was opened for names it by the same bytes; others, in his turn, do not have them. */
+/* Whoever it was opened for names it by the same bytes; others, in his turn, do not have them. With a prefix all keys are named
+ * by the bytes of one place, so it must be his turn. */
 static bool is_name_of(const struct ahead_key *key, struct span name)
 {
     if (key->origin == name.data) return true;
@@ -77,7 +79,7 @@ const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct
 {
     if (read_ahead_is_empty(ahead) || db != ahead->db) return NULL;
     const struct ahead_key *key = &ahead->keys[ahead->next];
-    if (writes != (key->use != AHEAD_READ) || !is_name_of(key, name)) return NULL;
+    if (key->reader != ahead->reader || writes != (key->use != AHEAD_READ) || !is_name_of(key, name)) return NULL;
     ahead->next++;
     return key;
 }

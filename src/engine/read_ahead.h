@@ -40,6 +40,7 @@ struct ahead_key {
 struct read_ahead {
     struct ahead_key keys[READ_AHEAD_MAX];
     size_t next; /* the first that nobody has asked for yet */
+    const void *reader; /* whose turn it is */
     size_t count;
     int db;
     uint64_t seen[READ_AHEAD_BITS / 64];
@@ -60,8 +61,8 @@ void read_ahead_open(struct read_ahead *ahead, RedisModuleCtx *ctx, int db);
 /* The turn of this reader, or writer, has come: closes what was opened for those before it. */
 void read_ahead_reach(struct read_ahead *ahead, const void *reader);
 
-/* Hands the next key out, which is the caller's to close from here on, if it is the one of this name and open for what it is
- * wanted for; else NULL. */
+/* Hands the next key out, which is the caller's to close from here on, if it was opened for whose turn it is, is the one of this
+ * name and open for what it is wanted for; else NULL. */
 MUST_USE const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct span name, bool writes);
 
 /* Closes all that is left. */

@@ -123,6 +123,18 @@ def test_with_a_key_prefix(start):
         assert found == {b"k%d" % i: (b"ours%d" % i, i, None) for i in range(40)}
 
 
+def test_each_add_of_a_pipeline_has_its_own_key_with_a_prefix(start):
+    """An add that finds its item opens it twice; the second time the next one's key is open already."""
+    server = start(key_prefix="app:")
+    redis = server.resp()
+    with server.connect() as client:
+        client.set("there", b"old", flags=7)
+        adds = b"".join(b"add %s 0 0 3\r\nnew\r\n" % key for key in (b"first", b"there", b"absent"))
+        assert client.talk(adds) == b"STORED\r\nNOT_STORED\r\nSTORED\r\n"
+        assert redis.mget("app:there", "app:absent") == [b"old", b"new"]
+        assert diglot_get(redis, "app:there") == (b"old", 7)
+
+
 def test_with_a_db(start):
     server = start(db=5)
     redis = server.resp()
