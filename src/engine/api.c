@@ -1,6 +1,6 @@
 #include "engine/api.h"
 
-struct api api;
+API_STORAGE struct api api;
 
 typedef int get_api(const char *name, void *function);
 
