@@ -138,6 +138,10 @@ $(library): $(call objects_of,$(filter-out $(engine_sources) src/cli/main.c,$(so
 # Counts what the program allocates.
 $(out)/tests/unit/test_net_allocations: private flags += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
+# Of the engine's side, what is tested without an engine: what it calls there is the test's own.
+$(out)/tests/unit/test_engine_budget: $(call objects_of,src/engine/budget.c)
+$(out)/tests/unit/test_engine_read_ahead: $(call objects_of,src/engine/read_ahead.c src/engine/api.c)
+
 $(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
 	$(CC) $(flags) -fno-lto -o $@ $^ -lcmocka $(tool_libraries)
