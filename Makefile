@@ -140,6 +140,7 @@ $(out)/tests/unit/test_net_allocations: private flags += -Wl,--wrap=malloc,--wra
 
 # Of the engine's side, what is tested without an engine: what it calls there is the test's own.
 $(out)/tests/unit/test_engine_budget: $(call objects_of,src/engine/budget.c)
+$(out)/tests/unit/test_engine_executor: $(call objects_of,$(patsubst %,src/engine/%.c,executor look_ahead read_ahead api))
 $(out)/tests/unit/test_engine_read_ahead: $(call objects_of,src/engine/read_ahead.c src/engine/api.c)
 
 $(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
