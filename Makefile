@@ -139,13 +139,15 @@ $(library): $(call objects_of,$(filter-out $(engine_sources) src/cli/main.c,$(so
 $(out)/tests/unit/test_net_allocations: private flags += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # Of the engine's side, what is tested without an engine: what it calls there is the test's own.
+$(out)/tests/unit/test_engine_audience: $(call objects_of,$(patsubst %,src/engine/%.c,audience calm api))
 $(out)/tests/unit/test_engine_budget: $(call objects_of,src/engine/budget.c)
 $(out)/tests/unit/test_engine_executor: $(call objects_of,$(patsubst %,src/engine/%.c,executor look_ahead read_ahead api))
+$(out)/tests/unit/test_engine_gate: $(call objects_of,$(patsubst %,src/engine/%.c,gate calm api))
 $(out)/tests/unit/test_engine_read_ahead: $(call objects_of,src/engine/read_ahead.c src/engine/api.c)
 
 $(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
-	$(CC) $(flags) -fno-lto -o $@ $^ -lcmocka $(tool_libraries)
+	$(CC) $(flags) -fno-lto -o $@ $(filter %.o,$^) $(library) -lcmocka $(tool_libraries)
 
 $(fuzz_targets): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)
