@@ -263,7 +263,7 @@ KEEPING = {
     "DECR": lambda redis: redis.decr("k"),
     "INCRBYFLOAT": lambda redis: redis.incrbyfloat("k", 0.5),
     "EXPIRE": lambda redis: redis.expire("k", 1000),
-    "PERSIST": lambda redis: redis.persist("k"),
+    "PERSIST": lambda redis: (redis.expire("k", 1000), redis.persist("k")),
     "GETEX": lambda redis: redis.getex("k", ex=1000),
     "GET": lambda redis: redis.get("k"),
     "SET NX that fails": lambda redis: redis.set("k", "new", nx=True),

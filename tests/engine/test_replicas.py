@@ -1,4 +1,6 @@
 """A replica's memcached door: it reads, and says of every write why it is refused."""
+import time
+
 import pytest
 
 from lib import binary, servers
@@ -70,8 +72,9 @@ def test_every_read_is_served(pair):
 def test_an_open_connection_follows_the_server_through_its_roles(pair):
     first, second = pair
     with first.connect() as client, second.connect() as other:
-        token = client.token("k")
+        token, before = client.token("k"), time.time_ns()
         promote(second)
+        assert int(other.token("k")) > before, "the first may have given it out"
         assert other.ask(b"set k 6 0 1\r\n6") == b"STORED"
         follow(first, second)
         servers.wait_replica(second, first)

@@ -114,6 +114,24 @@ def test_what_was_changed_here_never_comes_back(old_memcached, bridge):
         assert client.get("deleted") == (b"new", 0)
 
 
+def test_what_is_evicted_is_asked_for_again_and_stays_at_the_old_server(old_server, bridge):
+    """Unlike what is deleted: the engine has only made room."""
+    old = old_server()
+    old.items[b"k"] = (b"v", 7, -1)
+    new = bridge(old, upstream_mirror="yes")
+    resp = new.resp()
+    with new.connect() as client:
+        assert client.get("k") == (b"v", 7)
+        resp.config_set("maxmemory-policy", "allkeys-random")
+        resp.config_set("maxmemory", 1)
+        wait_until(lambda: resp.ping() and resp.exists("k") == 0, "the item to be evicted")
+        resp.config_set("maxmemory", 0)
+        assert resp.info("stats")["evicted_keys"] > 0
+        assert client.get("k") == (b"v", 7)
+    new.wait_mirrored()
+    assert b"k" in old.items
+
+
 def test_flush_all_is_for_good(old_memcached, bridge):
     old = old_memcached()
     with old.connect() as client:
