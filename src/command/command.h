@@ -84,6 +84,8 @@ struct command_context {
     bool is_short_of_memory; /* no marks, which take some: nobody wins, and what would be marked stale goes */
     int64_t flush_at_ms; /* when a delayed flush_all is due; 0: none */
     struct buffer scratch;
+    size_t joined; /* bytes of a value that was put together anew: they cost time of which neither request nor result tells. Whoever
+                    * counts them sets it to 0 */
     char key[OPTION_KEY_PREFIX_MAX + 256]; /* the key at hand, prefix included */
 };
 

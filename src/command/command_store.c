@@ -4,6 +4,9 @@
 #include "item/expiry.h"
 #include "wire/size.h"
 
+/* What joined values may leave behind: nobody knows when the next one comes. */
+#define SCRATCH_KEPT ((size_t)64 * 1024)
+
 /* A storage command whose condition holds. memcached answers STORED to an item that has already expired, too. */
 static enum result_status store_request(struct command_context *context, const struct item *item,
                                         const struct request *request)
@@ -103,13 +106,15 @@ void execute_join(struct command_context *context, struct item *item, const stru
         result->status = item_refuse(context, RESULT_TOO_LARGE);
         return;
     }
-    buffer_reset(&context->scratch, 64 * 1024);
+    buffer_reserve(&context->scratch, present.size + request->value.size);
     buffer_append(&context->scratch, appends ? present : request->value);
     buffer_append(&context->scratch, appends ? request->value : present);
     struct item_flags flags = {item->flags.flags, 0};
     item_store(context, item, request, buffer_content(&context->scratch), item_expiry(context), flags,
                appends ? "append" : "set");
     if (request->extras) request->extras->size = buffer_size(&context->scratch);
+    context->joined = buffer_size(&context->scratch);
+    buffer_reset(&context->scratch, SCRATCH_KEPT);
     counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
     result->status = RESULT_STORED;
 }

@@ -21,9 +21,9 @@ void budget_lengthen(struct budget *budget)
     budget->deadline_us += LONG_TURN_MICROSECONDS - TURN_MICROSECONDS;
 }
 
-void budget_charge(struct budget *budget, const struct message *message)
+void budget_charge(struct budget *budget, const struct message *message, size_t besides)
 {
-    uint64_t bytes = (uint64_t)message->request.value.size + message->result.value_size;
+    uint64_t bytes = (uint64_t)message->request.value.size + message->result.value_size + besides;
     uint64_t cost = 1 + bytes / BYTES_LIKE_A_MESSAGE;
     budget->bytes += bytes;
     if (budget->bytes >= TURN_BYTES) budget->is_spent = true;

@@ -21,8 +21,8 @@ void budget_init(struct budget *budget);
 /* A turn that costs something by itself, as with an append-only file or where keys are evicted, is better shared by more. */
 void budget_lengthen(struct budget *budget);
 
-/* For a message that has been executed. */
-void budget_charge(struct budget *budget, const struct message *message);
+/* For a message that has been executed, and has moved so many bytes besides its own value and the one that it tells. */
+void budget_charge(struct budget *budget, const struct message *message, size_t besides);
 
 /* True when the turn has to end; looks at the clock. */
 bool budget_is_over(const struct budget *budget);

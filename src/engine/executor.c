@@ -222,7 +222,8 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
         enum progress progress = execute_message(executor, batch, identity, &batch->messages[batch->executed]);
         if (progress != PROGRESS_DONE) return batch->executed == before || batch->errand ? progress : PROGRESS_DONE;
         const struct message *message = &batch->messages[batch->executed++];
-        budget_charge(budget, message);
+        budget_charge(budget, message, executor->command->joined);
+        executor->command->joined = 0;
         bool must_leave = batch->apart.size > 0; /* the client takes no more now */
         if (message->result.status == RESULT_PART || must_leave) break;
         if (budget->bytes - bytes_before >= BATCH_REPLY_LIMIT) break;

@@ -35,9 +35,10 @@ def read_all(clients, answer):
 
 
 @pytest.mark.parametrize("asked, answer", [(b"get large\r\n", hit(b"large", VALUE) + b"END\r\n"),
-                                             (b"set large 0 0 %d\r\n%s\r\n" % (len(VALUE), VALUE), b"STORED\r\n")], ids=["get", "set"])
+                                             (b"set large 0 0 %d\r\n%s\r\n" % (len(VALUE), VALUE), b"STORED\r\n"),
+                                             (b"append large 0 0 1\r\nx\r\n", b"STORED\r\n")], ids=["get", "set", "append"])
 def test_a_turn_is_bounded_in_bytes(start, asked, answer):
-    """Sixteen clients ask for, or store, as much as they can, all at once. Between two turns Redis clients have theirs."""
+    """Sixteen clients ask for, store, or change as much as they can, all at once. Between two turns Redis clients have theirs."""
     server = start(io_threads=0)
     redis, count = server.resp(), 6
     clients = [server.connect() for _ in range(16)]

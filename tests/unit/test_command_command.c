@@ -237,6 +237,19 @@ static void test_append_and_prepend(void **state)
     assert_int_equal(store(world, REQUEST_APPEND, "list", "x", 0, 0), RESULT_NOT_STORED);
 }
 
+static void test_a_large_append_is_told_and_leaves_no_memory_behind(void **state)
+{
+    struct world *world = *state;
+    static char value[300 * 1000];
+    struct request request = {.op = REQUEST_SET, .key = SPAN("k"), .value = span_of(value, sizeof value)};
+    assert_int_equal(world_execute(world, &request).status, RESULT_STORED);
+    assert_int_equal(world->context.joined, 0);
+    assert_int_equal(store(world, REQUEST_APPEND, "k", "x", 0, 0), RESULT_STORED);
+    assert_int_equal(world->context.joined, sizeof value + 1);
+    assert_int_equal(fake_find(&world->fake, 0, SPAN("k"))->value.end, sizeof value + 1);
+    assert_true(world->context.scratch.capacity <= (size_t)64 * 1024);
+}
+
 /* Counted as memcached counts an item: about sixty bytes and the key on top. */
 static void test_append_too_large(void **state)
 {
@@ -788,6 +801,7 @@ int main(void)
         TEST(test_add_behind_expiry),
         TEST(test_replace),
         TEST(test_append_and_prepend),
+        TEST(test_a_large_append_is_told_and_leaves_no_memory_behind),
         TEST(test_append_too_large),
         TEST(test_set_too_large),
         TEST(test_cas),
