@@ -272,6 +272,23 @@ def test_removed_user_reads_nothing(start_engine):
         assert client.ask(b"get k k") == NOBODY
 
 
+def test_who_may_read_no_more_learns_it_while_a_script_keeps_the_engine_busy(start):
+    """The change is answered before the engine's loop has its next turn: another client's script runs right behind it."""
+    server = start(io_threads=2, config={"busy-reply-threshold": "1"})
+    slow = "local begin = redis.call('TIME') repeat local now = redis.call('TIME') " \
+           "until (now[1] - begin[1]) * 1000000 + now[2] - begin[2] > 200000"
+    with server.connect() as client, server.resp_connection() as sleeper, server.resp_connection() as admin, \
+            server.resp_connection() as busy:
+        client.set("k", b"value")
+        warm(client, "k")
+        sleeper.send("DEBUG", "SLEEP", "0.05")
+        admin.send("ACL", "SETUSER", "default", "resetkeys", "~other")
+        busy.send("EVAL", slow, 0)
+        assert admin.stream.readline() == b"+OK\r\n"
+        client.send(b"get k k\r\n")
+        assert client.read_line() == NO_KEY
+
+
 def test_who_may_read_some_keys_is_not_answered_for_others(start_engine):
     server = start_guarded(start_engine, io_threads=0)
     setuser(server, "some", "on", ">secret", "+@all", "~some*")
