@@ -180,9 +180,9 @@ void engine_keyspace_leave(struct engine_keyspace *keyspace)
 /* A turn of some messages, whatever they take. */
 void budget_init(struct budget *budget) { *budget = (struct budget){.is_spent = scene.messages_left == 0}; }
 void budget_lengthen(struct budget *budget) { (void)budget; }
-void budget_charge(struct budget *budget, const struct message *message)
+void budget_charge(struct budget *budget, const struct message *message, size_t besides)
 {
-    budget->bytes += message->request.value.size + message->result.value_size;
+    budget->bytes += message->request.value.size + message->result.value_size + besides;
     budget->is_spent = --scene.messages_left == 0;
 }
 bool budget_is_over(const struct budget *budget) { return budget->is_spent; }
