@@ -186,6 +186,7 @@ static void set_up_commands(struct diglot *diglot, RedisModuleCtx *ctx)
     engine_keyspace_init(&engine->keyspace);
     counter_board_init(&engine->unread, 1);
     version_clock_init(&engine->versions, clock_wall_ns());
+    turnover_init(&engine->turnover);
     engine->databases = count_databases(ctx);
     engine->ledger = flag_ledger_new(&engine->keyspace.keyspace, &engine->versions, engine->databases);
     relocations_init(&engine->relocations);

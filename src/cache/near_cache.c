@@ -15,13 +15,16 @@
 #define SIZE_LEAST ((size_t)64 * 1024)
 #define SIZE_MOST ((size_t)UINT32_MAX * LOG_UNIT)
 /* The keys asked for lately, as bits; forgotten when so many have been noted that chance alone would let in too many. */
-#define SEEN_BITS (1u << 17)
+#define SEEN_BITS (1u << 20)
 #define SEEN_MOST (SEEN_BITS / 8)
 /* An entry that has answered as often in its life was worth its copy, and is renewed at once. Fewer, and it has cost more than
  * it saved: its key begins again as one that is seen for the first time. */
 #define HITS_WORTH 4
 /* How much of an entry is fetched ahead. */
 #define FETCHED_MAX 256
+/* Reads that come alone are judged so many at a time; the first so many of a trial only fill the cache. */
+#define TRIAL_READS (1u << 18)
+#define TRIAL_INTERVAL_MS 30000
 
 /* One cache line. A tag is a part of the hash, never 0; 0: the slot is free. */
 struct bucket {
@@ -40,6 +43,15 @@ struct entry_log {
     bool has_come_around;
 };
 
+/* Whether it pays to look up reads that come alone. */
+struct trial {
+    bool has_failed; /* and is to be repeated */
+    bool is_judged;  /* else it fills the cache */
+    uint32_t failed_ms;
+    uint32_t reads;
+    uint32_t answered;
+};
+
 struct near_cache {
     const struct version_clock *versions;
     struct counters *counters;
@@ -50,6 +62,8 @@ struct near_cache {
     struct bucket *buckets; /* NULL: nothing is kept */
     size_t bucket_mask;
     struct entry_log log;
+    bool has_been_full; /* since it has this size */
+    struct trial trial;
     unsigned seen_count;
     uint64_t seen[SEEN_BITS / 64];
 };
@@ -152,6 +166,7 @@ static struct near_entry *allocate(struct near_cache *cache, size_t size)
         log->lap_end = log->head;
         log->head = 0;
         log->has_come_around = true;
+        cache->has_been_full = true;
     }
     struct near_entry *entry = (struct near_entry *)(log->bytes + log->head);
     log->head += size;
@@ -175,6 +190,7 @@ static size_t claim_slot(struct near_cache *cache, struct bucket *bucket)
         if (age_of(cache, bucket->places[i]) > age_of(cache, bucket->places[slot])) slot = i;
     drop_slot(cache, bucket, slot);
     counter_add(cache->counters, COUNTER_CACHE_EVICTIONS, 1);
+    cache->has_been_full = true;
     return slot;
 }
 
@@ -196,6 +212,7 @@ static void release(struct near_cache *cache)
     cache->memory = NULL;
     cache->buckets = NULL;
     cache->log = (struct entry_log){0};
+    cache->has_been_full = false;
 }
 
 /* Powers of two make the bucket of a hash a matter of a mask. */
@@ -241,6 +258,7 @@ void near_cache_set_clocks(struct near_cache *cache, uint64_t now_us, int64_t no
 {
     cache->mono_ms = (uint32_t)(now_us / 1000);
     cache->now_ms = now_ms;
+    if (cache->trial.has_failed && cache->mono_ms - cache->trial.failed_ms >= TRIAL_INTERVAL_MS) cache->trial = (struct trial){0};
 }
 
 int64_t near_cache_now_ms(const struct near_cache *cache)
@@ -251,6 +269,20 @@ int64_t near_cache_now_ms(const struct near_cache *cache)
 bool near_cache_is_open(const struct near_cache *cache)
 {
     return cache && cache->buckets && version_is_open(cache->versions);
+}
+
+bool near_cache_pays_alone(const struct near_cache *cache)
+{
+    return !cache->trial.has_failed;
+}
+
+void near_cache_note_alone(struct near_cache *cache, bool is_answered)
+{
+    struct trial *trial = &cache->trial;
+    trial->answered += is_answered;
+    if (++trial->reads < TRIAL_READS) return;
+    bool has_failed = trial->is_judged && trial->answered < TRIAL_READS / 2;
+    *trial = (struct trial){.has_failed = has_failed, .is_judged = true, .failed_ms = cache->mono_ms};
 }
 
 void near_cache_prefetch(const struct near_cache *cache, uint64_t hash)
@@ -265,7 +297,8 @@ struct near_entry *near_cache_locate(const struct near_cache *cache, uint64_t ha
     if (slot == BUCKET_SLOTS) return NULL;
     struct near_entry *entry = entry_at(cache, bucket->places[slot]);
     version_prefetch_change(cache->versions, hash);
-    for (size_t offset = 0; offset < FETCHED_MAX; offset += CACHE_LINE) __builtin_prefetch((const char *)entry + offset);
+    (void)*(const volatile uint64_t *)&entry->hash; /* a prefetch does nothing where the TLB does not know the page */
+    for (size_t offset = CACHE_LINE; offset < FETCHED_MAX; offset += CACHE_LINE) __builtin_prefetch((const char *)entry + offset);
     return entry;
 }
 
@@ -276,7 +309,7 @@ static bool has_key(const struct near_entry *entry, struct span key, uint64_t ha
 
 static bool is_alive(const struct near_cache *cache, const struct near_entry *entry)
 {
-    if (cache->mono_ms - entry->filled_ms >= NEAR_LIFE_MS) return false;
+    if (cache->mono_ms - entry->filled_ms >= version_life_ms(cache->versions)) return false;
     return entry->expiry < 0 || entry->expiry > cache->now_ms + NEAR_EXPIRY_MARGIN_MS;
 }
 
@@ -300,6 +333,7 @@ uint32_t near_cache_take_hits(struct near_entry *entry, uint64_t hash)
 
 bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, uint64_t hash)
 {
+    if (!cache->has_been_full) return true;
     if (entry && entry->hash == hash) {
         if (entry->hits >= HITS_WORTH) return true;
         struct bucket *bucket = bucket_of(cache, hash);
@@ -318,9 +352,9 @@ bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, 
 }
 
 /* As if it had been made earlier; by which time, the key says. */
-static void shorten_first_life(struct near_entry *entry)
+static void shorten_first_life(const struct near_cache *cache, struct near_entry *entry)
 {
-    entry->filled_ms -= (uint32_t)(entry->hash >> 32) % NEAR_LIFE_SPREAD_MS;
+    entry->filled_ms -= (uint32_t)(entry->hash >> 32) % (version_life_ms(cache->versions) / NEAR_LIFE_SPREAD + 1);
 }
 
 static void fill(const struct near_cache *cache, struct near_entry *entry, struct span key, struct span value,
@@ -354,7 +388,7 @@ void near_cache_store(struct near_cache *cache, struct span key, uint64_t hash, 
     }
     struct near_entry *entry = allocate(cache, size); /* first: it may free a slot of the bucket */
     fill(cache, entry, key, value, &head);
-    shorten_first_life(entry);
+    shorten_first_life(cache, entry);
     slot = claim_slot(cache, bucket);
     bucket->tags[slot] = tag_of(hash);
     bucket->places[slot] = place_of(cache, entry);

@@ -3,10 +3,11 @@
  *
  * Each worker has its own, so there are no locks. An entry holds what a read found, and the stamp of the moment when it did
  * (item/version.h); it answers as long as nothing of its key has moved behind the stamp, which is two atomic loads. So it is
- * never stale. It lives for a second at most: then the engine is asked again, whose LRU or LFU sees hot items that way.
+ * never stale. It lives for some seconds at most: then the engine is asked again, whose LRU or LFU sees hot items that way.
  *
  * Entries lie in a log that is written around: the oldest give way. An index of buckets, one cache line each, leads to them.
- * An item is let in when it is read for the second time in a while, as most items of a large keyspace are not worth a copy.
+ * As soon as all room has been used once, an item is let in when it is read for the second time in a while, as most items of a large
+ * keyspace are not worth a copy.
  * One thread at a time. */
 #ifndef DIGLOT_CACHE_NEAR_CACHE_H
 #define DIGLOT_CACHE_NEAR_CACHE_H
@@ -17,10 +18,9 @@
 
 /* Larger values are not kept: what a copy of them costs is near to what it saves. */
 #define NEAR_VALUE_MAX 4096u
-/* How long an entry answers before the engine is asked again. Its first life is shorter by up to a half, so that entries that were
- * made together, when a server or a client has started, are not renewed together for ever. */
-#define NEAR_LIFE_MS 1000u
-#define NEAR_LIFE_SPREAD_MS (NEAR_LIFE_MS / 2)
+/* An entry answers for as long as the version clock lets it live; the first time for less, by up to this part of that, so that
+ * entries that were made together, when a server or a client has started, are not renewed together for ever. */
+#define NEAR_LIFE_SPREAD 2
 /* An item this near to its expiry is the engine's to answer for, as a clock that is read once in a turn may be late. */
 #define NEAR_EXPIRY_MARGIN_MS 100
 
@@ -59,6 +59,12 @@ int64_t near_cache_now_ms(const struct near_cache *cache);
 
 /* True when it may answer at all now. NULL: never. */
 bool near_cache_is_open(const struct near_cache *cache);
+
+/* Whether a read that comes alone, in the engine's own thread, should be looked up: there a miss costs about as much as a hit saves.
+ * True for as long as half of them are answered, and after that for a trial every half minute. */
+bool near_cache_pays_alone(const struct near_cache *cache);
+/* Such a read has been looked up. */
+void near_cache_note_alone(struct near_cache *cache, bool is_answered);
 
 /* A read in three steps, so that those of many keys wait for memory together. First: fetches what the second step needs. */
 void near_cache_prefetch(const struct near_cache *cache, uint64_t hash);

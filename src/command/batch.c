@@ -50,6 +50,7 @@ void batch_reset(struct batch *batch)
     batch->is_local = false;
     batch->lent = 0;
     batch->has_answers = false;
+    batch->is_fetching = false;
     batch->has_sightings = false;
     batch->prepared = batch->prepared_at = 0;
     drop_errand(batch);

@@ -43,6 +43,7 @@ struct batch {
      * their sighting; the executor takes the answer as its own if the stamp still stands when it comes to that message, else
      * executes it. Their values hold for one journey. */
     bool has_answers;
+    bool is_fetching;     /* a lone read, which is to be looked up as soon as what that needs has come from memory */
     bool has_sightings;   /* those of the messages are set */
     uint32_t prepared;      /* messages before this one need not ask an old server (upstream/bridge.h), … */
     uint32_t prepared_at;   /* … unless keys have moved since: bridge.share_changes then; … */

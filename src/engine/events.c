@@ -172,7 +172,7 @@ static bool reads_are_free(struct engine *engine, RedisModuleCtx *ctx)
 {
     const struct command_context *command = &engine->command;
     if (engine->is_loading || !engine->hears_keys || command->detail->is_on || command->usage->is_on) return false;
-    if (turnover_is_fast(&engine->turnover, &engine->keyspace, ctx, command->db)) return false;
+    if (engine->turnover.life_ms == 0) return false;
     if (engine->cluster.is_enabled || pauses_hold_reads(&engine->executor.gate.pauses)) return false;
     return engine->is_primary || !(api.GetContextFlags(ctx) & API_CONTEXT_STALE);
 }
@@ -189,6 +189,8 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
         access_begin_turn(&engine->access, ctx);
         usage_notes_follow_option(engine);
         engine->traffic = TRAFFIC_NONE;
+        turnover_judge(&engine->turnover, &engine->keyspace, ctx, engine->command.db);
+        version_set_life(&engine->versions, engine->turnover.life_ms);
         version_set_open(&engine->versions, reads_are_free(engine, ctx));
         executor_turn(&engine->executor, ctx);
         access_end_turn(&engine->access);

@@ -5,8 +5,14 @@
 
 /* How often it is judged. */
 #define WINDOW_US UINT64_C(250000)
-/* All items are others within so long: it is fast. The hit rates of tests/faults/test_near_cache_eviction.py hold beyond it. */
-#define RENEWAL_US UINT64_C(8000000)
+/* All items are others within so many lives: the hit rates of tests/faults/test_near_cache_eviction.py hold from there on. */
+#define LIVES_OF_RENEWAL 8
+#define LIFE_LEAST_MS 1000
+
+void turnover_init(struct turnover *turnover)
+{
+    *turnover = (struct turnover){.life_ms = TURNOVER_LIFE_MOST_MS};
+}
 
 static size_t count_keys(struct engine_keyspace *keyspace, RedisModuleCtx *ctx, int db)
 {
@@ -16,13 +22,21 @@ static size_t count_keys(struct engine_keyspace *keyspace, RedisModuleCtx *ctx, 
     return count;
 }
 
-bool turnover_is_fast(struct turnover *turnover, struct engine_keyspace *keyspace, RedisModuleCtx *ctx, int db)
+/* `renewal_ms`: how long it takes until all items are others. */
+static uint32_t life_for(uint64_t renewal_ms)
 {
-    if (turnover->evicted == 0 && !turnover->is_fast) return false;
+    uint64_t life_ms = renewal_ms / LIVES_OF_RENEWAL;
+    if (life_ms < LIFE_LEAST_MS) return 0;
+    return life_ms < TURNOVER_LIFE_MOST_MS ? (uint32_t)life_ms : TURNOVER_LIFE_MOST_MS;
+}
+
+void turnover_judge(struct turnover *turnover, struct engine_keyspace *keyspace, RedisModuleCtx *ctx, int db)
+{
+    if (turnover->evicted == 0 && turnover->life_ms == TURNOVER_LIFE_MOST_MS) return;
     uint64_t now_us = clock_monotonic_us(), passed_us = now_us - turnover->since_us;
-    if (passed_us < WINDOW_US) return turnover->is_fast;
-    turnover->is_fast = turnover->evicted * RENEWAL_US / passed_us > count_keys(keyspace, ctx, db);
+    if (passed_us < WINDOW_US) return;
+    uint64_t keys = count_keys(keyspace, ctx, db);
+    turnover->life_ms = turnover->evicted > 0 ? life_for(keys * (passed_us / 1000) / turnover->evicted) : TURNOVER_LIFE_MOST_MS;
     turnover->since_us = now_us;
     turnover->evicted = 0;
-    return turnover->is_fast;
 }

@@ -52,6 +52,7 @@ struct version_clock {
     /* What all threads read stands apart from what moves with every change. */
     _Alignas(CACHE_LINE) struct version_counter *counters;
     _Atomic uint64_t change_of_all; /* when everything last changed; VERSION_NEVER: no stamp stands */
+    _Atomic uint32_t life_ms;
 };
 
 /* `start`: the wall clock in nanoseconds. */
@@ -92,6 +93,20 @@ void version_note_change_of_all(struct version_clock *clock);
 /* Whether stamps may stand at all: not where the present answers of the engine are needed, or are others than those of the
  * moment before. What was stamped before it is opened again does not stand any longer. It begins closed. */
 void version_set_open(struct version_clock *clock, bool is_open);
+
+/* How long the engine's eviction can do without seeing that an item is used: who holds what was stamped asks the engine again
+ * when it is as old. 0 at the beginning. */
+static inline void version_set_life(struct version_clock *clock, uint32_t ms)
+{
+    if (atomic_load_explicit(&clock->life_ms, memory_order_relaxed) != ms)
+        atomic_store_explicit(&clock->life_ms, ms, memory_order_relaxed);
+}
+
+/* Any thread. */
+static inline uint32_t version_life_ms(const struct version_clock *clock)
+{
+    return atomic_load_explicit(&clock->life_ms, memory_order_relaxed);
+}
 
 /* The stamp of what is read now. Never 0. */
 static inline uint64_t version_stamp(const struct version_clock *clock)

@@ -31,6 +31,7 @@
 enum step {
     STEP_NEXT,  /* there is more to do at once */
     STEP_WAIT,  /* an event or the batch's return will go on from here */
+    STEP_FETCH, /* its lone read waits for memory while others take their steps */
     STEP_CLOSE, /* nothing more can be done for this client */
 };
 
@@ -319,6 +320,10 @@ static enum step decode_input(struct connection *connection)
     note_size(connection);
     switch (verdict) {
     case SESSION_HAS_BATCH:
+        if (connection->batch->is_fetching && connection->set->may_fetch) {
+            return STEP_FETCH;
+        }
+        session_answer(&connection->session, connection->batch);
         if (!connection->batch->is_local) {
             return submit_batch(connection);
         }
@@ -432,10 +437,13 @@ static enum step take_step(struct connection *connection)
     if (pending > 0 && connection->is_writable) {
         return STEP_NEXT;
     }
-    const struct batch *batch = connection->batch;
+    struct batch *batch = connection->batch;
     bool must_keep_values = batch != NULL && batch->apart.size > 0;
     if (pending >= OUTPUT_LIMIT || must_keep_values || (pending > 0 && memory_is_short(connection->set))) {
         return STEP_WAIT;
+    }
+    if (batch != NULL && batch->is_fetching) {
+        session_answer(&connection->session, batch);
     }
     if (batch != NULL && batch->encoded < batch->count) {
         return batch_is_due(batch) ? STEP_NEXT : submit_batch(connection);
@@ -497,13 +505,30 @@ void connection_advance(struct connection *connection)
     if (!connection->is_away) {
         tell_state(connection);
     }
-    if (step == STEP_NEXT) {
+    if (step == STEP_FETCH) {
+        ring_append(&connection->set->fetching, &connection->ready);
+        connection->set->fetching_count++;
+    } else if (step == STEP_NEXT) {
         put_off(connection);
     } else {
         release_memory(connection);
     }
     memory_account(connection, connection->has_moved);
     connection->has_moved = false;
+}
+
+void connection_end_fetching(struct connection_set *set)
+{
+    for (struct ring *link = set->fetching.next; link != &set->fetching; link = link->next) {
+        const struct connection *connection = CONTAINER_OF(link, struct connection, ready);
+        session_prefetch(&connection->session, connection->batch);
+    }
+    set->may_fetch = false;
+    while (!ring_is_empty(&set->fetching)) {
+        connection_advance(CONTAINER_OF(set->fetching.next, struct connection, ready));
+    }
+    set->fetching_count = 0;
+    set->may_fetch = true;
 }
 
 void connection_take_back(struct connection *connection)

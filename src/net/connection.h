@@ -30,6 +30,9 @@ struct connection_set {
     struct ring open;     /* all that are connected */
     struct ring ready;    /* those of them that gave way to others and want to go on in the next turn: first … */
     struct ring ready_heavy; /* … or behind the others, because they moved much the last time, or are at their end */
+    struct ring fetching;    /* those whose lone reads wait for memory together; none between two turns */
+    size_t fetching_count;   /* how many, or more */
+    bool may_fetch;          /* others may still join them */
     struct ring marker;      /* where those end that have not had this turn yet; else in no ring */
     struct ring orphaned; /* closed, their batch is still away */
     struct ring dead;     /* closed, freed at the end of the turn: events in hand may still point to them */
@@ -86,6 +89,9 @@ void connection_open(struct connection *connection, struct connection_set *set);
 
 /* Goes on as far as possible, or as is fair to the others. */
 void connection_advance(struct connection *connection);
+
+/* Those go on whose lone reads have been fetched meanwhile. */
+void connection_end_fetching(struct connection_set *set);
 
 /* Takes the connection's batch back from the executor, and goes on. */
 void connection_take_back(struct connection *connection);

@@ -20,6 +20,8 @@
 #define THREAD_SLEEP_MS 1000
 /* Connections that timeouts close in one turn. */
 #define CLOSES_PER_TURN 64
+/* Lone reads that wait for memory together. */
+#define FETCHING_MOST 16
 
 /* A mailbox in the epoll set. */
 struct bell {
@@ -139,6 +141,7 @@ static void init_set(struct connection_set *set, struct worker_shared *shared, s
     ring_init(&set->open);
     ring_init(&set->ready);
     ring_init(&set->ready_heavy);
+    ring_init(&set->fetching);
     ring_init(&set->marker);
     ring_init(&set->holders);
     ring_init(&set->orphaned);
@@ -262,13 +265,14 @@ static void run_to_marker(struct connection_set *set, struct ring *ready)
 }
 
 /* Returns how many are patient, and left. */
-static int handle_impatient(const struct epoll_event *events, int count)
+static int handle_impatient(struct connection_set *set, const struct epoll_event *events, int count)
 {
     int left = 0;
     for (int i = 0; i < count; i++) {
         struct event_source *source = events[i].data.ptr;
         left += source->is_patient;
         if (!source->is_patient) source->handle(source, events[i].events);
+        if (set->fetching_count >= FETCHING_MOST) connection_end_fetching(set);
     }
     return left;
 }
@@ -286,11 +290,14 @@ static void handle_patient(const struct epoll_event *events, int left)
  * becomes ready meanwhile waits for the next turn. */
 static void handle_events(struct connection_set *set, const struct epoll_event *events, int count)
 {
+    set->may_fetch = true;
     ring_append(&set->ready, &set->marker);
     run_to_marker(set, &set->ready);
     ring_append(&set->ready_heavy, &set->marker);
-    int left = handle_impatient(events, count);
+    int left = handle_impatient(set, events, count);
     run_to_marker(set, &set->ready_heavy);
+    connection_end_fetching(set);
+    set->may_fetch = false;
     handle_patient(events, left);
 }
 

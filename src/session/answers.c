@@ -18,11 +18,10 @@ static bool may_read_all(const struct session *session)
                                      : doorkeeper_reads_freely(session->doorkeeper);
 }
 
-/* Where the engine's thread does everything there is no journey to be saved, and a lone read has no others to wait for memory
- * together with: the engine answers it sooner. */
-static bool is_worth_asking(const struct session *session, const struct batch *batch)
+/* Where the engine's thread does everything there is no journey to be saved, so a miss is not cheap beside a hit. */
+static bool is_alone(const struct session *session, const struct batch *batch)
 {
-    return batch->count > 1 || option_get(session->options, io_threads) > 0;
+    return batch->count == 1 && option_get(session->options, io_threads) == 0;
 }
 
 static bool may_answer(const struct session *session)
@@ -85,20 +84,6 @@ static void hash_keys(const struct session *session, struct batch *batch)
     batch->has_sightings = true;
 }
 
-/* The two passes that only fetch. Returns how many reads there are; where there are any, `entries` is set to what may be theirs. */
-static uint32_t fetch(const struct session *session, const struct batch *batch, uint32_t count, struct near_entry **entries)
-{
-    uint32_t reads = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!is_answerable(&batch->messages[i].request)) continue;
-        near_cache_prefetch(session->cache, batch->sightings[i].hash);
-        reads++;
-    }
-    for (uint32_t i = 0; i < count && reads > 0; i++)
-        entries[i] = is_answerable(&batch->messages[i].request) ? near_cache_locate(session->cache, batch->sightings[i].hash) : NULL;
-    return reads;
-}
-
 static bool look_up(const struct session *session, struct batch *batch, uint32_t index, struct near_entry *entry)
 {
     struct span key = batch->messages[index].request.key;
@@ -114,9 +99,9 @@ static bool look_up(const struct session *session, struct batch *batch, uint32_t
 }
 
 /* Answers that go along with others are counted when they are taken. */
-static void settle(struct session *session, struct batch *batch, uint32_t reads, uint32_t answered, uint32_t open)
+static void settle(struct session *session, struct batch *batch, uint32_t missed, uint32_t answered, uint32_t open)
 {
-    counter_add(session->counters, COUNTER_CACHE_MISSES, reads - answered);
+    counter_add(session->counters, COUNTER_CACHE_MISSES, missed);
     batch->has_answers = answered > 0;
     if (open > 0) return;
     batch->is_local = true;
@@ -126,24 +111,40 @@ static void settle(struct session *session, struct batch *batch, uint32_t reads,
     counter_add(session->counters, COUNTER_CACHE_HITS, answered);
 }
 
-void answers_find(struct session *session, struct batch *batch)
+bool answers_prefetch(const struct session *session, struct batch *batch)
 {
     hash_keys(session, batch);
-    if (!is_worth_asking(session, batch) || !may_answer(session)) return;
+    if (!may_answer(session) || (is_alone(session, batch) && !near_cache_pays_alone(session->cache))) return false;
+    bool has_reads = false;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (!is_answerable(&batch->messages[i].request)) continue;
+        near_cache_prefetch(session->cache, batch->sightings[i].hash);
+        has_reads = true;
+    }
+    return has_reads;
+}
+
+void answers_prefetch_entry(const struct session *session, const struct batch *batch)
+{
+    (void)near_cache_locate(session->cache, batch->sightings[0].hash);
+}
+
+void answers_find(struct session *session, struct batch *batch)
+{
     struct near_entry *entries[BATCH_CAPACITY];
     const uint32_t count = batch->count;
-    uint32_t reads = fetch(session, batch, count, entries);
-    if (reads == 0) return;
-    uint32_t answered = 0, open = 0;
+    for (uint32_t i = 0; i < count; i++)
+        entries[i] = is_answerable(&batch->messages[i].request) ? near_cache_locate(session->cache, batch->sightings[i].hash) : NULL;
+    uint32_t missed = 0, answered = 0, open = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct request *request = &batch->messages[i].request;
-        if (request_is_local(request->op)) continue;
-        if (is_answerable(request) && look_up(session, batch, i, entries[i]))
-            answered++;
-        else
-            open++;
+        bool is_read = is_answerable(request), has_answer = is_read && look_up(session, batch, i, entries[i]);
+        answered += has_answer;
+        missed += is_read && !has_answer;
+        open += !has_answer && !request_is_local(request->op);
     }
-    settle(session, batch, reads, answered, open);
+    if (is_alone(session, batch)) near_cache_note_alone(session->cache, answered > 0);
+    settle(session, batch, missed, answered, open);
 }
 
 void answers_keep(struct session *session, struct batch *batch, uint32_t index, struct span values)

@@ -207,10 +207,23 @@ enum session_verdict session_decode(struct session *session, struct buffer *inpu
     batch->identity = session->identity;
     if (batch->count > 0) {
         batch->is_local = is_all_local(batch);
-        if (!batch->is_local) answers_find(session, batch);
+        if (batch->is_local || !answers_prefetch(session, batch)) return SESSION_HAS_BATCH;
+        batch->is_fetching = batch->count == 1;
+        if (!batch->is_fetching) answers_find(session, batch);
         return SESSION_HAS_BATCH;
     }
     return session->is_closing ? SESSION_CLOSES : SESSION_NEEDS_INPUT;
+}
+
+void session_prefetch(const struct session *session, const struct batch *batch)
+{
+    if (batch->is_fetching) answers_prefetch_entry(session, batch);
+}
+
+void session_answer(struct session *session, struct batch *batch)
+{
+    if (batch->is_fetching) answers_find(session, batch);
+    batch->is_fetching = false;
 }
 
 /* What has come of a reply in parts. If it goes on, the message is to be executed again. */

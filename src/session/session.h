@@ -64,6 +64,12 @@ void session_deinit(struct session *session, struct buffer *input);
  * be reserved, appended to or reset until session_encode has seen the whole batch. */
 enum session_verdict session_decode(struct session *session, struct buffer *input, struct batch *batch);
 
+/* A batch that is still fetching is not done with what session_decode does: a lone read waits for memory twice. Who has other
+ * sessions to turn meanwhile does so before session_prefetch, and again before session_answer. Until then it is nothing to be executed or
+ * encoded. Neither has an effect on other batches. */
+void session_prefetch(const struct session *session, const struct batch *batch);
+void session_answer(struct session *session, struct batch *batch);
+
 /* Appends the replies of the messages that are executed and not yet encoded, until `output` and batch->apart together hold
  * `limit` bytes or more; batch->encoded says how far it came. A local message counts as executed once those before it are. Large
  * values are left where they are, and are noted in batch->apart as belonging between the output's bytes; what is in there

@@ -1,6 +1,5 @@
 """The near cache answers reads without the engine, and nobody can tell but by the statistics: what any protocol, the engine
-itself, its configuration or its users change is seen at once (docs/near-cache.md). Reads come in pairs, as a lone one is not
-looked up where one thread does everything."""
+itself, its configuration or its users change is seen at once (docs/near-cache.md)."""
 import time
 
 import pytest
@@ -37,7 +36,7 @@ def is_answered(client, key):
 
 
 def warm(client, *keys):
-    """Reads the keys until the near cache answers for each. Entries live for a second, so on a slow machine one may be over
+    """Reads the keys until the near cache answers for each. Entries live for some seconds, so on a slow machine one may be over
     again; what follows must hold in any case."""
     for key in keys:
         wait_until(lambda key=key: is_answered(client, key), f"the cache to keep {key}")

@@ -1,6 +1,8 @@
 #include "fake/door.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
+#include "item/expiry.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +38,16 @@ static void store(struct door *door, const struct request *request, struct resul
     struct door_item *item = find_item(door, request->key, true);
     buffer_reset(&item->value, 0);
     buffer_append(&item->value, request->value);
+    version_advance(&door->versions, hash_key(request->key));
     result->status = RESULT_STORED;
+}
+
+/* What the near cache is told, as all is read without flags and for ever. */
+static void sight(const struct door *door, struct sighting *sighting)
+{
+    sighting->stamp = version_stamp(&door->versions);
+    sighting->token = version_current(&door->versions, sighting->hash);
+    sighting->expiry = EXPIRY_NEVER;
 }
 
 static void fetch(struct door *door, const struct request *request, struct result *result, struct batch *batch)
@@ -49,6 +60,7 @@ static void fetch(struct door *door, const struct request *request, struct resul
     result->status = RESULT_HIT;
     result->value_offset = buffer_size(&batch->values);
     result->value_size = buffer_size(&item->value);
+    if (batch->has_sightings) sight(door, &batch->sightings[batch->executed]);
     struct outlet *outlet = batch->outlet;
     if (outlet != NULL && result->value_size >= outlet->least
         && outlet->offer(outlet, result, buffer_content(&item->value))) {
@@ -160,12 +172,17 @@ struct door *door_open(size_t threads)
     options_init(&door->options);
     client_list_init(&door->clients);
     counter_board_init(&door->board, DOOR_WORKERS_MAX);
+    version_clock_init(&door->versions, clock_wall_ns());
+    version_set_open(&door->versions, true);
+    version_set_life(&door->versions, 1000);
     bool has_mailbox = mailbox_init(&door->executor, threads > 0);
     CHECK(has_mailbox);
     door->shared.options = &door->options;
     door->shared.clients = &door->clients;
     door->shared.executor = &door->executor;
     door->shared.doorkeeper = &door->doorkeeper;
+    door->shared.versions = &door->versions;
+    door->shared.workers = threads > 0 ? threads : 1;
     door->shared.keepalive_s = DOOR_KEEPALIVE_S;
     make_bulk(door);
     open_listener(door);
@@ -201,6 +218,7 @@ void door_close(struct door **door)
     CHECK(atomic_load(&d->shared.connections) == 0);
     listener_set_close(&d->listeners);
     mailbox_deinit(&d->executor);
+    version_clock_deinit(&d->versions);
     counter_board_deinit(&d->board);
     client_list_deinit(&d->clients);
     for (size_t i = 0; i < d->item_count; i++) {

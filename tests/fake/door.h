@@ -25,6 +25,7 @@ struct door {
     struct counter_board board;
     struct mailbox executor;
     struct worker_shared shared;
+    struct version_clock versions;
     struct doorkeeper doorkeeper;
     struct worker *workers[DOOR_WORKERS_MAX];
     size_t worker_count;
@@ -40,7 +41,8 @@ struct door {
     size_t item_count;
 };
 
-/* Opens a door with the options' defaults; they may be changed while it is open. The key "bulk" holds DOOR_BULK_SIZE
+/* Opens a door with the options' defaults; they may be changed while it is open. Where `doorkeeper.reads_freely` is set, near caches
+ * answer. The key "bulk" holds DOOR_BULK_SIZE
  * bytes from the start. */
 struct door *door_open(size_t threads);
 /* Stops and frees everything; clients see the end. Sets *door to NULL. */

@@ -20,6 +20,7 @@ void world_init(struct world *world)
         .board = &world->board, .clients = &world->clients, .options = &world->options, .started_ms = WORLD_BEGIN_MS};
     buffer_init(&world->values);
     version_set_open(&world->versions, true);
+    version_set_life(&world->versions, WORLD_LIFE_MS);
     buffer_init(&world->kept);
     counter_board_init(&world->cache_board, 1);
     for (int db = 0; db < FAKE_DATABASES; db++) {

@@ -9,6 +9,8 @@
 
 /* The wall clock of a world that begins. */
 #define WORLD_BEGIN_MS INT64_C(1700000000000)
+/* How long near caches answer without asking again. */
+#define WORLD_LIFE_MS 1000
 
 struct world {
     struct fake_keyspace fake;

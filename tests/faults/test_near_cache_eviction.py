@@ -1,4 +1,4 @@
-"""The engine evicts as well with the near cache as without, though it sees a hot item once a second only: under a Zipf load
+"""The engine evicts as well with the near cache as without, though it sees a hot item only now and then: under a Zipf load
 with room for a part of the items, the hit rate is within half a point. The load has a pace, because the engine's clocks count
 in seconds. DIGLOT_EVICTION_SECONDS sets how long it lasts."""
 import os

@@ -16,6 +16,10 @@
 #define START UINT64_C(1700000000000000000)
 #define NOW_MS INT64_C(1700000000000)
 #define SIZE ((size_t)256 * 1024)
+#define LIFE_MS 1000
+/* As many reads that come alone are judged at a time. */
+#define TRIAL_READS (1 << 18)
+#define TRIAL_INTERVAL_MS 30000
 
 struct bench {
     struct version_clock versions;
@@ -35,6 +39,7 @@ static int set_up(void **state)
     struct bench *bench = check_calloc_aligned(_Alignof(struct bench), sizeof(*bench));
     version_clock_init(&bench->versions, START);
     version_set_open(&bench->versions, true);
+    version_set_life(&bench->versions, LIFE_MS);
     counter_board_init(&bench->board, 1);
     bench->cache = near_cache_new(&bench->versions, &bench->board.sets[0]);
     near_cache_set_size(bench->cache, SIZE);
@@ -176,14 +181,18 @@ static void test_answers_nothing_while_it_is_closed(void **state)
     expect(bench, "k", "value");
 }
 
-static void test_lives_for_a_second(void **state)
+static void test_lives_as_long_as_it_may(void **state)
 {
     struct bench *bench = *state;
     store(bench, "k", "value");
     store(bench, "k", "value"); /* renewed */
-    set_time(bench, NEAR_LIFE_MS - 1);
+    set_time(bench, LIFE_MS - 1);
     expect(bench, "k", "value");
     set_time(bench, 1);
+    expect_none(bench, "k");
+    version_set_life(&bench->versions, 2 * LIFE_MS);
+    expect(bench, "k", "value");
+    version_set_life(&bench->versions, 0);
     expect_none(bench, "k");
 }
 
@@ -204,14 +213,14 @@ static void test_those_made_together_do_not_end_together(void **state)
 {
     struct bench *bench = *state;
     store_many(bench);
-    set_time(bench, NEAR_LIFE_MS - NEAR_LIFE_SPREAD_MS);
+    set_time(bench, LIFE_MS - LIFE_MS / NEAR_LIFE_SPREAD);
     assert_int_equal(count_answers(bench), MANY_KEYS);
-    set_time(bench, NEAR_LIFE_SPREAD_MS / 2);
+    set_time(bench, LIFE_MS / NEAR_LIFE_SPREAD / 2);
     assert_in_range(count_answers(bench), MANY_KEYS / 4, MANY_KEYS * 3 / 4);
-    set_time(bench, NEAR_LIFE_SPREAD_MS / 2);
+    set_time(bench, LIFE_MS / NEAR_LIFE_SPREAD / 2);
     assert_int_equal(count_answers(bench), 0);
     store_many(bench);
-    set_time(bench, NEAR_LIFE_MS - 1);
+    set_time(bench, LIFE_MS - 1);
     assert_int_equal(count_answers(bench), MANY_KEYS);
 }
 
@@ -246,9 +255,32 @@ static void test_large_values_are_not_kept(void **state)
     assert_non_null(find(bench, SPAN("k")));
 }
 
+static void fill_up(struct bench *bench)
+{
+    for (int i = 0; counted(bench, COUNTER_CACHE_EVICTIONS) == 0; i++) {
+        char key[16];
+        store_until(bench, span_of(key, (size_t)snprintf(key, sizeof key, "fill%d", i)), SPAN("a value"), EXPIRY_NEVER);
+    }
+}
+
+static void test_wants_all_while_there_is_room(void **state)
+{
+    struct bench *bench = *state;
+    uint64_t hash = hash_key(SPAN("k")), other = hash_key(SPAN("j"));
+    assert_true(near_cache_wants(bench->cache, NULL, hash));
+    store(bench, "k", "value");
+    assert_true(near_cache_wants(bench->cache, near_cache_locate(bench->cache, hash), hash)); /* even if it was of no use */
+    expect(bench, "k", "value");
+    fill_up(bench);
+    assert_false(near_cache_wants(bench->cache, NULL, other));
+    near_cache_set_size(bench->cache, SIZE * 2);
+    assert_true(near_cache_wants(bench->cache, NULL, other + 1));
+}
+
 static void test_wants_what_is_asked_for_again(void **state)
 {
     struct bench *bench = *state;
+    fill_up(bench);
     uint64_t hash = hash_key(SPAN("k"));
     assert_false(near_cache_wants(bench->cache, NULL, hash));
     assert_true(near_cache_wants(bench->cache, NULL, hash));
@@ -262,7 +294,7 @@ static void test_wants_what_is_asked_for_again(void **state)
     assert_null(near_cache_locate(bench->cache, hash));
     store(bench, "i", "value");
     for (int i = 0; i < 4; i++) expect(bench, "i", "value");
-    set_time(bench, NEAR_LIFE_MS);
+    set_time(bench, LIFE_MS);
     hash = hash_key(SPAN("i"));
     assert_true(near_cache_wants(bench->cache, near_cache_locate(bench->cache, hash), hash));
 }
@@ -335,6 +367,39 @@ static void test_index_gives_way(void **state)
     assert_true(counted(bench, COUNTER_CACHE_ITEMS) > 1000);
 }
 
+static void note_alone(struct bench *bench, unsigned reads, unsigned answered)
+{
+    for (unsigned i = 0; i < reads; i++) near_cache_note_alone(bench->cache, i < answered);
+}
+
+static void test_looking_up_lone_reads_pays_where_half_are_answered(void **state)
+{
+    struct bench *bench = *state;
+    note_alone(bench, TRIAL_READS, 0); /* they fill it */
+    assert_true(near_cache_pays_alone(bench->cache));
+    for (int i = 0; i < 3; i++) note_alone(bench, TRIAL_READS, TRIAL_READS / 2);
+    note_alone(bench, TRIAL_READS - 1, 0);
+    assert_true(near_cache_pays_alone(bench->cache));
+    note_alone(bench, 1, 1);
+    assert_false(near_cache_pays_alone(bench->cache));
+}
+
+static void test_looking_up_lone_reads_is_tried_again(void **state)
+{
+    struct bench *bench = *state;
+    note_alone(bench, TRIAL_READS, 0);
+    for (int i = 0; i < 3; i++) {
+        note_alone(bench, TRIAL_READS, TRIAL_READS / 2 - 1);
+        assert_false(near_cache_pays_alone(bench->cache));
+        set_time(bench, TRIAL_INTERVAL_MS - 1);
+        assert_false(near_cache_pays_alone(bench->cache));
+        set_time(bench, 1);
+        assert_true(near_cache_pays_alone(bench->cache));
+        note_alone(bench, TRIAL_READS, 0); /* they fill it */
+        assert_true(near_cache_pays_alone(bench->cache));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,15 +409,18 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_answer_that_comes_late_is_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_change_of_all_ends_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers_nothing_while_it_is_closed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lives_for_a_second, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lives_as_long_as_it_may, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_those_made_together_do_not_end_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ends_before_the_item_expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_replaces_what_is_of_another_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_values_are_not_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_wants_all_while_there_is_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wants_what_is_asked_for_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_size_can_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_oldest_gives_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_index_gives_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_looking_up_lone_reads_pays_where_half_are_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_looking_up_lone_reads_is_tried_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -353,6 +353,69 @@ static void test_connections_are_dealt_out(void **state)
     }
 }
 
+#define READERS 50
+
+static void ask_all(struct door *door, const int *clients, struct span request, struct span expected)
+{
+    for (int i = 0; i < READERS; i++) {
+        assert_int_equal(send(clients[i], request.data, request.size, 0), request.size);
+    }
+    for (int i = 0; i < READERS; i++) {
+        ask(door, clients[i], SPAN(""), expected);
+    }
+}
+
+/* Lone reads of many clients that come in one turn wait for memory together. */
+static void test_lone_reads_are_answered_without_the_executor(void **state)
+{
+    struct door *door = *state;
+    int clients[READERS];
+    for (int i = 0; i < READERS; i++) {
+        clients[i] = door_connect(door, 0);
+    }
+    atomic_store(&door->doorkeeper.reads_freely, true);
+    ask(door, clients[0], SPAN("set k 0 0 5\r\nhello\r\n"), SPAN("STORED\r\n"));
+    for (int i = 0; i < 2; i++) {
+        ask_all(door, clients, SPAN("get k\r\n"), SPAN("VALUE k 0 5\r\nhello\r\nEND\r\n"));
+    }
+    size_t executed = atomic_load(&door->executed);
+    atomic_store(&door->is_held, true);
+    ask_all(door, clients, SPAN("get k\r\n"), SPAN("VALUE k 0 5\r\nhello\r\nEND\r\n"));
+    ask_all(door, clients, SPAN("get absent\r\n"), SPAN(""));
+    assert_int_equal(atomic_load(&door->executed), executed);
+    atomic_store(&door->is_held, false);
+    ask_all(door, clients, SPAN(""), SPAN("END\r\n"));
+    ask(door, clients[0], SPAN("set k 0 0 3\r\nnew\r\n"), SPAN("STORED\r\n"));
+    ask_all(door, clients, SPAN("get k\r\n"), SPAN("VALUE k 0 3\r\nnew\r\nEND\r\n"));
+    for (int i = 0; i < READERS; i++) {
+        close(clients[i]);
+    }
+}
+
+static void test_clients_go_while_their_lone_reads_are_fetched(void **state)
+{
+    struct door *door = *state;
+    atomic_store(&door->doorkeeper.reads_freely, true);
+    int keeper = door_connect(door, 0);
+    ask(door, keeper, SPAN("set k 0 0 5\r\nhello\r\n"), SPAN("STORED\r\n"));
+    for (int round = 0; round < 20; round++) {
+        int clients[READERS];
+        for (int i = 0; i < READERS; i++) {
+            clients[i] = door_connect(door, 0);
+        }
+        assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, READERS + 1));
+        for (int i = 0; i < READERS; i++) {
+            const struct linger at_once = {.l_onoff = i % 2};
+            assert_int_equal(setsockopt(clients[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+            assert_int_equal(send(clients[i], "get k\r\n", 7, 0), 7);
+            close(clients[i]);
+        }
+        assert_true(door_await_count(door, COUNTER_CURR_CONNECTIONS, 1));
+        ask(door, keeper, SPAN("get k\r\n"), SPAN("VALUE k 0 5\r\nhello\r\nEND\r\n"));
+    }
+    close(keeper);
+}
+
 #define DOOR_TEST(test, threads)                                                                                          \
     {                                                                                                                     \
         #test " (" #threads ")", test, set_up, tear_down, (void *)(uintptr_t)&threads                                     \
@@ -377,6 +440,8 @@ int main(void)
         DOOR_TESTS(test_stops_under_load),
         DOOR_TESTS(test_frees_what_the_executor_has_dropped),
         DOOR_TESTS(test_connections_are_dealt_out),
+        DOOR_TESTS(test_lone_reads_are_answered_without_the_executor),
+        DOOR_TESTS(test_clients_go_while_their_lone_reads_are_fetched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

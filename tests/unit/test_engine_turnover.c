@@ -1,0 +1,102 @@
+/* How long near caches may answer, by how fast eviction renews the memory. How many keys there are is the test's own. */
+#include "engine/turnover.h"
+
+#include "base/clock.h"
+#include "engine/keyspace.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define KEYS 100000u
+#define DB 3
+
+static struct engine_keyspace keyspace;
+
+void engine_keyspace_enter(struct engine_keyspace *entered, RedisModuleCtx *ctx)
+{
+    (void)ctx;
+    assert_ptr_equal(entered, &keyspace);
+}
+
+void engine_keyspace_leave(struct engine_keyspace *left)
+{
+    assert_ptr_equal(left, &keyspace);
+}
+
+size_t engine_keyspace_count(struct engine_keyspace *counted, int db)
+{
+    assert_ptr_equal(counted, &keyspace);
+    assert_int_equal(db, DB);
+    return KEYS;
+}
+
+/* So many are evicted in so long a time, which is over now. */
+static uint32_t judge(struct turnover *turnover, unsigned evicted, uint64_t passed_ms)
+{
+    turnover->since_us = clock_monotonic_us() - passed_ms * 1000;
+    for (unsigned i = 0; i < evicted; i++) turnover_note_eviction(turnover);
+    turnover_judge(turnover, &keyspace, NULL, DB);
+    return turnover->life_ms;
+}
+
+static void test_lives_are_long_where_nothing_is_evicted(void **state)
+{
+    (void)state;
+    struct turnover turnover;
+    turnover_init(&turnover);
+    assert_int_equal(turnover.life_ms, TURNOVER_LIFE_MOST_MS);
+    assert_int_equal(judge(&turnover, 0, 1000), TURNOVER_LIFE_MOST_MS);
+    assert_int_equal(judge(&turnover, KEYS / 100, 1000), TURNOVER_LIFE_MOST_MS); /* renewed in 100 s */
+}
+
+/* The clock goes on between a test and what it tests. */
+static void assert_about(uint32_t life_ms, uint32_t expected)
+{
+    assert_in_range(life_ms, expected, expected + expected / 10);
+}
+
+static void test_lives_are_an_eighth_of_the_renewal(void **state)
+{
+    (void)state;
+    struct turnover turnover;
+    turnover_init(&turnover);
+    assert_about(judge(&turnover, KEYS / 40, 1000), 5000);
+    assert_about(judge(&turnover, KEYS / 20, 2000), 5000);
+    assert_about(judge(&turnover, KEYS / 10, 1000), 1250);
+}
+
+static void test_the_engine_sees_every_read_where_all_is_renewed_in_seconds(void **state)
+{
+    (void)state;
+    struct turnover turnover;
+    turnover_init(&turnover);
+    assert_int_equal(judge(&turnover, KEYS / 5, 1000), 0);
+    assert_int_equal(judge(&turnover, KEYS, 1000), 0);
+    assert_about(judge(&turnover, KEYS / 10, 1000), 1250);
+    assert_int_equal(judge(&turnover, KEYS, 1000), 0);
+    assert_int_equal(judge(&turnover, 0, 1000), TURNOVER_LIFE_MOST_MS);
+}
+
+static void test_is_judged_a_few_times_a_second(void **state)
+{
+    (void)state;
+    struct turnover turnover;
+    turnover_init(&turnover);
+    assert_int_equal(judge(&turnover, KEYS, 10), TURNOVER_LIFE_MOST_MS);
+    assert_int_equal(judge(&turnover, 0, 1000), 0); /* those are remembered */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lives_are_long_where_nothing_is_evicted),
+        cmocka_unit_test(test_lives_are_an_eighth_of_the_renewal),
+        cmocka_unit_test(test_the_engine_sees_every_read_where_all_is_renewed_in_seconds),
+        cmocka_unit_test(test_is_judged_a_few_times_a_second),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
