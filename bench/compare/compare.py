@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="(3; quick: 5)")
     parser.add_argument("--seconds", type=float, help="length of one measurement (0.3; quick: 2)")
     parser.add_argument("--warmup", type=float, default=1, help="seconds before reads through a near cache, which fills in them; "
-                        "all other measurements have a fifth of them")
+                        "twice as many where one request is under way on each connection; all other measurements have a fifth of them")
     parser.add_argument("--only", default="", metavar="REGEX", help="workloads to run, by their names in the tables")
     parser.add_argument("--doors", default="", metavar="REGEX", help="doors to measure, by their names; the first memcached always is")
     parser.add_argument("--connections", type=int, default=50)

@@ -12,9 +12,12 @@ from workloads import KEYS, VALUE, Workload
 
 BINARY_NOOP = b"\x80\x0a" + bytes(22)
 GET = Workload("get", "text", ("-o", "get"), "")
+GET_AT_HALF_LOAD = replace(GET, half_load=True)
 DISTURBED = 0.15  # cores that other processes use
 REPEATS_MOST = 2
-LATENCY_TRIES = 3  # in each round: the calmest of all counts, as a machine that stops for a moment has no other percentiles
+LATENCY_WINDOW = 0.1  # seconds at most: of a longer one, a machine that stops for some milliseconds a few times a second shows nothing else
+LATENCY_WINDOWS = 10  # in each round
+LATENCY_WARMUP = 0.2  # seconds before each
 STARTING = 0.08  # seconds that a measurement takes beside its own
 RESP_CONNECTIONS = 10
 RESP_SHARE = 10  # of the load at which memcached clients are sent: RESP clients do a tenth of that
@@ -38,8 +41,10 @@ def fill(options, door, keys, value, flags=0):
 
 
 def warmup(options, door, workload):
-    """A near cache needs a while until it holds what it will; nothing else does."""
-    return options.warmup * (1 if door.kind == "diglot" and not workload.is_write else 0.2)
+    """A near cache needs a while until it holds what it will, and longer where requests come one by one; nothing else does."""
+    if door.kind != "diglot" or workload.is_write:
+        return options.warmup * 0.2
+    return options.warmup * (1 if workload.in_batch > 1 else 2)
 
 
 def foreign_cores(result):
@@ -47,7 +52,10 @@ def foreign_cores(result):
 
 
 def times(options, door, workload, number):
-    return ["-t", options.seconds, "-w", warmup(options, door, workload), "-s", number + 1, "-c", options.connections]
+    seconds, before = options.seconds, warmup(options, door, workload)
+    if workload.half_load:
+        seconds, before = min(seconds, LATENCY_WINDOW), min(before, LATENCY_WARMUP)
+    return ["-t", seconds, "-w", before, "-s", number + 1, "-c", options.connections]
 
 
 @dataclass
@@ -92,6 +100,10 @@ class Bench:
             result = min(result, run(), key=foreign_cores)
         return result
 
+    def once(self, run, workload):
+        """Of many short windows the median tells which ones were calm."""
+        return run() if workload.half_load else self.calm(run)
+
     def record(self, number, workload, door, result):
         self.runs.append({"round": number, "workload": workload, "door": door.identity, **result})
 
@@ -108,8 +120,8 @@ def ask(port, request, protocol):
     return answer[:-len(end)]
 
 
-def tries(workload):
-    return LATENCY_TRIES if workload.half_load else 1
+def windows(workload):
+    return LATENCY_WINDOWS if workload.half_load else 1
 
 
 def measure_workload(bench, workload, number):
@@ -117,10 +129,10 @@ def measure_workload(bench, workload, number):
     if workload.half_load:
         most = bench.calm(lambda: bench.load(bench.doors[0], replace(workload, half_load=False), number))
         more = ["-r", max(most["ops_s"] / 2, 1)]  # 0 would be a closed loop
-    for door in bench.doors * tries(workload):
+    for door in bench.doors * windows(workload):
         if not door.protocol_for(workload):
             continue
-        result = bench.calm(lambda: bench.load(door, workload, number, *more))
+        result = bench.once(lambda: bench.load(door, workload, number, *more), workload)
         begun_before = bench.options.connections * workload.in_batch
         if result["misses"] or (workload.is_read and result["hits"] < result["ops"] - begun_before):
             sys.exit(f"compare: {door.label} missed keys in '{workload.name}': {result}")
@@ -132,16 +144,16 @@ def measure_resp_beside(bench, number):
     if not any(door.kind == "diglot" for door in bench.doors):
         return
     rate = bench.calm(lambda: bench.load(bench.doors[0], GET, number))["ops_s"] / 2
-    for door in bench.doors * LATENCY_TRIES:
+    for door in bench.doors * LATENCY_WINDOWS:
         if door.kind != "diglot":
             continue
-        words = ["-o", "get", "-k", KEYS, "-v", VALUE, *times(bench.options, door, GET, number)]
+        words = ["-o", "get", "-k", KEYS, "-v", VALUE, *times(bench.options, door, GET_AT_HALF_LOAD, number)]
         resp = ["-P", "resp", "-p", door.server.port, *words, "-r", rate / RESP_SHARE, "-c", RESP_CONNECTIONS, "-i", door.server.process.pid]
         beside = {"alone": [], "beside memcached clients": [["-P", "text", "-p", door.port, *words, "-r", rate]],
                   "beside RESP clients": [["-P", "resp", "-p", door.server.port, *words, "-r", rate]]}
         for name, others in beside.items():
             with door.awake():
-                bench.record(number, f"RESP {name}", door, bench.calm(lambda: generator(bench.options, resp, *others)[0]))
+                bench.record(number, f"RESP {name}", door, generator(bench.options, resp, *others)[0])
 
 
 def measure_stage(bench, workloads, keys):
@@ -172,19 +184,16 @@ def measure(bench, workloads):
 
 def expect(doors, workloads, options):
     """The number of measurements, and the seconds that all takes."""
-    pairs = [(door, workload) for workload in workloads for door in doors * tries(workload) if door.protocol_for(workload)]
-    pairs += [(doors[0], workload) for workload in workloads if workload.half_load]
+    pairs = [(door, workload) for workload in workloads for door in doors * windows(workload) if door.protocol_for(workload)]
+    pairs += [(doors[0], replace(workload, half_load=False)) for workload in workloads if workload.half_load]
     if options.resp_beside:
-        pairs += [(door, GET) for door in doors if door.kind == "diglot" for _ in range(3 * LATENCY_TRIES)]
-    return (options.rounds * len(pairs),
-            options.rounds * sum(options.seconds + warmup(options, *pair) + STARTING for pair in pairs) + 35 * options.memory)
+        pairs += [(door, GET_AT_HALF_LOAD) for door in doors if door.kind == "diglot" for _ in range(3 * LATENCY_WINDOWS)]
+    lengths = [times(options, *pair, 0) for pair in pairs]
+    return options.rounds * len(pairs), options.rounds * sum(words[1] + words[3] + STARTING for words in lengths) + 35 * options.memory
 
 
 def summary(runs):
-    """Medians over the rounds, and the percentiles of the calmest of them."""
-    calmest = min(runs, key=lambda run: run["p99"])
-    return {**{name: statistics.median(run[name] for run in runs) for name in ("ops_s", "us_op")},
-            **{name: calmest[name] for name in ("p50", "p99", "p999")}}
+    return {name: statistics.median(run[name] for run in runs) for name in ("ops_s", "us_op", "p50", "p99", "p999")}
 
 
 def summaries(runs):

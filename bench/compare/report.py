@@ -75,7 +75,7 @@ def doors_table(result, title, cell, is_chosen):
 def resp_table(result):
     names = [name for name in result["table"] if name.startswith("RESP ")]
     doors = [door for door in diglots(result) if names]
-    return Table("RESP clients on the engine with the module, µs, p50 / p99 / p99.9 of the calmest run: alone at a twentieth of memcached's load, and while "
+    return Table("RESP clients on the engine with the module, µs, medians of p50 / p99 / p99.9: alone at a twentieth of memcached's load, and while "
                  "others do half of it", ["", *(door["engine"] for door in doors)],
                  [[name.removeprefix("RESP "), *(percentiles(result["table"][name], door["id"]) for door in doors)] for name in names])
 
@@ -137,7 +137,7 @@ def tables(result):
                     compared("ops_s", "{:,.0f}".format), lambda section: not is_at_half_load(section)),
         doors_table(result, f"CPU of the server, µs for each of them, and as multiples of {newest}'s", compared("us_op", "{:.2f}".format),
                     lambda section: not is_at_half_load(section)),
-        doors_table(result, f"At half of {newest}'s load, µs from when a request was to be sent: p50 / p99 / p99.9 of the calmest run", percentiles,
+        doors_table(result, f"At half of {newest}'s load, µs from when a request was to be sent, medians of p50 / p99 / p99.9", percentiles,
                     is_at_half_load),
         resp_table(result), memory_table(result), targets_table(result),
     ]
