@@ -88,13 +88,28 @@ void item_note_read(struct command_context *context, const struct item *item)
     history_note_read(context->history, item->key.hash, now_seconds(context));
 }
 
+/* The open item has got another value. */
+static void settle_change(struct command_context *context, const struct item *item, const struct request *request,
+                          struct item_flags flags)
+{
+    item_close(context);
+    item_renew_token(context, item, request);
+    flag_ledger_write(context->ledger, context->db, &item->key, flags);
+}
+
 void item_overwrite(struct command_context *context, const struct item *item, const struct request *request,
                     struct span value, int64_t expiry, struct item_flags flags, const char *event)
 {
     context->keyspace->api->store(context->keyspace, value, expiry, event);
-    item_close(context);
-    item_renew_token(context, item, request);
-    flag_ledger_write(context->ledger, context->db, &item->key, flags);
+    settle_change(context, item, request, flags);
+}
+
+void item_append(struct command_context *context, const struct item *item, const struct request *request, struct span bytes,
+                 struct item_flags flags)
+{
+    context->keyspace->api->append(context->keyspace, bytes);
+    settle_change(context, item, request, flags);
+    history_note_stored(context->history, item->key.hash, now_seconds(context));
 }
 
 void item_store(struct command_context *context, const struct item *item, const struct request *request, struct span value,

@@ -65,7 +65,10 @@ enum result_status item_refuse(struct command_context *context, enum result_stat
 /* Stores the open item anew and closes it: value, expiry, flags and token change together. */
 void item_store(struct command_context *context, const struct item *item, const struct request *request, struct span value,
                 int64_t expiry, struct item_flags flags, const char *event);
-/* The same for an item that, to memcached, is the old one with other bytes: whether it has been read stays. */
+/* Makes the value of the open item longer, and closes it. */
+void item_append(struct command_context *context, const struct item *item, const struct request *request, struct span bytes,
+                 struct item_flags flags);
+/* As item_store for an item that, to memcached, is the old one with other bytes: whether it has been read stays. */
 void item_overwrite(struct command_context *context, const struct item *item, const struct request *request,
                     struct span value, int64_t expiry, struct item_flags flags, const char *event);
 /* As item_store where the expiry may have passed: then what is there goes. */

@@ -88,6 +88,17 @@ static enum result_status join_missing(struct command_context *context, const st
     return RESULT_STORED;
 }
 
+/* There is no command that prepends: what is told of it is a SET. */
+static void prepend(struct command_context *context, const struct item *item, const struct request *request, struct item_flags flags)
+{
+    struct span present = context->keyspace->api->value(context->keyspace);
+    buffer_reserve(&context->scratch, request->value.size + present.size);
+    buffer_append(&context->scratch, request->value);
+    buffer_append(&context->scratch, present);
+    item_store(context, item, request, buffer_content(&context->scratch), item_expiry(context), flags, "set");
+    buffer_reset(&context->scratch, SCRATCH_KEPT);
+}
+
 /* append and prepend keep the item's flags and expiry. */
 void execute_join(struct command_context *context, struct item *item, const struct request *request, struct result *result)
 {
@@ -99,22 +110,18 @@ void execute_join(struct command_context *context, struct item *item, const stru
         result->status = item_refuse(context, RESULT_EXISTS);
         return;
     }
-    bool appends = request->op == REQUEST_APPEND;
-    struct span present = context->keyspace->api->value(context->keyspace);
-    size_t size = item_size(request->key.size, item->flags.flags, present.size + request->value.size);
-    if (size > (size_t)option_get(context->options, max_item_size)) {
+    size_t size = context->keyspace->api->size(context->keyspace) + request->value.size;
+    if (item_size(request->key.size, item->flags.flags, size) > (size_t)option_get(context->options, max_item_size)) {
         result->status = item_refuse(context, RESULT_TOO_LARGE);
         return;
     }
-    buffer_reserve(&context->scratch, present.size + request->value.size);
-    buffer_append(&context->scratch, appends ? present : request->value);
-    buffer_append(&context->scratch, appends ? request->value : present);
     struct item_flags flags = {item->flags.flags, 0};
-    item_store(context, item, request, buffer_content(&context->scratch), item_expiry(context), flags,
-               appends ? "append" : "set");
-    if (request->extras) request->extras->size = buffer_size(&context->scratch);
-    context->joined = buffer_size(&context->scratch);
-    buffer_reset(&context->scratch, SCRATCH_KEPT);
+    if (request->op == REQUEST_APPEND)
+        item_append(context, item, request, request->value, flags);
+    else
+        prepend(context, item, request, flags);
+    if (request->extras) request->extras->size = size;
+    context->joined = size;
     counter_add(context->counters, COUNTER_TOTAL_ITEMS, 1);
     result->status = RESULT_STORED;
 }

@@ -50,8 +50,10 @@ struct keyspace_api {
     /* Expiry of the open key, ms since the epoch, or KEYSPACE_NO_EXPIRY. */
     int64_t (*expiry)(struct keyspace *keyspace);
     /* Makes the open key a string of these bytes that expires at `expiry`, whatever it was. `value` must not point into
-     * the open value. `event`: "set", "append", "incrby" … */
+     * the open value. `event`: "set", "incrby" … */
     void (*store)(struct keyspace *keyspace, struct span value, int64_t expiry, const char *event);
+    /* Makes the open string longer by these bytes (APPEND), which must not point into it. */
+    void (*append)(struct keyspace *keyspace, struct span bytes);
     /* Overwrites bytes inside the open string, which must reach beyond them (SETRANGE). */
     void (*patch)(struct keyspace *keyspace, size_t offset, struct span bytes);
     /* Removes the open key ("del"). */

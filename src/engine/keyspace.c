@@ -132,12 +132,11 @@ static void announce(struct engine_keyspace *ks, int event_class, const char *ev
 /* A string that is made longer gets twice the room that it needs, up to a mebibyte more; one that is made shorter keeps its
  * room unless more than half of it is free: then it gets what it needs. So where a string of another size is to have what it
  * needs, as it would have after SET, it is made shorter by more than half, or longer by one than it is to be. */
-static void resize_value(struct engine_keyspace *ks, size_t size, const char *event)
+static void resize_value(struct engine_keyspace *ks, size_t size)
 {
     size_t before = api.ValueLength(ks->key);
     if (before == size) return;
-    bool is_joined = strcmp(event, "append") == 0; /* more will come: APPEND leaves room */
-    bool is_wasteful = before < size ? !is_joined : before - size > size / 32 && before - size <= size;
+    bool is_wasteful = before < size || (before - size > size / 32 && before - size <= size);
     if (is_wasteful && size < GREEDY_MOST) {
         if (before > size) CHECK(api.StringTruncate(ks->key, 1) == API_OK);
         CHECK(api.StringTruncate(ks->key, size + 1) == API_OK);
@@ -146,19 +145,19 @@ static void resize_value(struct engine_keyspace *ks, size_t size, const char *ev
 }
 
 /* The bytes of the open string, to be written to, as many as are wanted. */
-static char *make_room(struct engine_keyspace *ks, size_t size, const char *event)
+static char *make_room(struct engine_keyspace *ks, size_t size)
 {
     if (ks->bytes && ks->size == size) return ks->bytes;
     ks->bytes = NULL;
-    resize_value(ks, size, event);
+    resize_value(ks, size);
     return api.StringDMA(ks->key, &size, API_WRITE);
 }
 
 /* An existing string is overwritten in place, which keeps its LRU or LFU history; an empty value has no bytes to write to. */
-static void put_value(struct engine_keyspace *ks, struct span value, const char *event)
+static void put_value(struct engine_keyspace *ks, struct span value)
 {
     if (ks->type == API_KEY_STRING && value.size > 0) {
-        memcpy(make_room(ks, value.size, event), value.data, value.size);
+        memcpy(make_room(ks, value.size), value.data, value.size);
         return;
     }
     ks->bytes = NULL;
@@ -173,7 +172,7 @@ static void store_value(struct keyspace *keyspace, struct span value, int64_t ex
 {
     struct engine_keyspace *ks = of(keyspace);
     ks->is_changing = true;
-    put_value(ks, value, event);
+    put_value(ks, value);
     bool expires = expiry != KEYSPACE_NO_EXPIRY;
     if (expires || api.GetAbsExpire(ks->key) != API_NO_EXPIRE) api.SetAbsExpire(ks->key, expiry);
     if (expires)
@@ -182,6 +181,24 @@ static void store_value(struct keyspace *keyspace, struct span value, int64_t ex
         REPLICATE(ks, "SET", "sb", ks->name, value.data, value.size);
     announce(ks, API_NOTIFY_STRING, event);
     if (expires && strcmp(event, "set") == 0) notify(ks, API_NOTIFY_GENERIC, "expire");
+    ks->is_changing = false;
+}
+
+/* It keeps the room that the engine leaves behind a string that grows: more will come. */
+static void append_value(struct keyspace *keyspace, struct span bytes)
+{
+    struct engine_keyspace *ks = of(keyspace);
+    CHECK(ks->type == API_KEY_STRING);
+    ks->is_changing = true;
+    ks->bytes = NULL;
+    if (bytes.size > 0) {
+        size_t before = api.ValueLength(ks->key), size;
+        CHECK(api.StringTruncate(ks->key, before + bytes.size) == API_OK);
+        char *data = api.StringDMA(ks->key, &size, API_WRITE);
+        memcpy(data + before, bytes.data, bytes.size);
+    }
+    REPLICATE(ks, "APPEND", "sb", ks->name, bytes.data, bytes.size);
+    announce(ks, API_NOTIFY_STRING, "append");
     ks->is_changing = false;
 }
 
@@ -358,6 +375,7 @@ static const struct keyspace_api engine_keyspace_api = {
     .use = use_key,
     .expiry = expiry_of_key,
     .store = store_value,
+    .append = append_value,
     .patch = patch_value,
     .remove = remove_key,
     .expire = expire_key,

@@ -105,3 +105,23 @@ def test_a_replica_that_resp_may_write_refuses_memcached_writes_all_the_same(pai
         assert client.ask(b"set k 0 0 1\r\n6") == READONLY
         replica.resp().set("own", "value")
         assert client.get("own") == (b"value", 0)
+
+
+def test_what_is_appended_travels_alone(pair):
+    """As with APPEND: neither the link nor the append-only file sees what was there before. Whatever the engine keeps a value as."""
+    primary, replica = pair
+    redis, large = primary.resp(), b"v" * 500_000
+    values = {"large": large, "number": b"12345", "short": b"text", "empty": b"", "raw": b"r" * 100}
+    with primary.connect() as client:
+        for key, value in values.items():
+            client.set(key, value, flags=8, exptime=1000)
+        before = redis.info("replication")["master_repl_offset"]
+        for round in range(3):
+            for key in values:
+                assert client.ask(b"append %s 0 0 1\r\n%d" % (key.encode(), round)) == b"STORED"
+            assert client.ask(b"append large 0 0 0\r\n") == b"STORED"
+        assert redis.info("replication")["master_repl_offset"] - before < 20_000
+        assert {key: client.get(key) for key in values} == {key: (value + b"012", 8) for key, value in values.items()}
+    servers.wait_replica(primary, replica)
+    assert all(redis.ttl(key) > 900 for key in values)
+    assert replica.digest() == primary.digest()

@@ -295,6 +295,17 @@ static void store_value(struct keyspace *keyspace, struct span value, int64_t ex
     notify(fake, event);
 }
 
+static void append_value(struct keyspace *keyspace, struct span bytes)
+{
+    struct fake_keyspace *fake = of(keyspace);
+    begin_change(fake);
+    CHECK(fake->open_key && fake->open_key->kind == KEYSPACE_STRING);
+    take_back(fake);
+    buffer_append(&fake->open_key->value, bytes);
+    add_line(&fake->propagation, "APPEND %.*s %.*s", shown(open_name(fake)), open_name(fake).data, shown(bytes), bytes.data);
+    notify(fake, "append");
+}
+
 static void patch_value(struct keyspace *keyspace, size_t offset, struct span bytes)
 {
     struct fake_keyspace *fake = of(keyspace);
@@ -428,6 +439,7 @@ static const struct keyspace_api fake_keyspace_api = {
     .use = use_key,
     .expiry = expiry_of_key,
     .store = store_value,
+    .append = append_value,
     .patch = patch_value,
     .remove = remove_key,
     .expire = expire_key,

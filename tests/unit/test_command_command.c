@@ -232,12 +232,12 @@ static void test_append_and_prepend(void **state)
     assert_int_equal(expiry_of(world, "k"), NOW + 100000);
     assert_int_equal(cas(world, "k", "v", token), RESULT_EXISTS);
     assert_true(fake_notified(&world->fake, "append k\nset k\n"));
-    assert_true(fake_propagated(&world->fake, "SET k mid end PXAT 1700000100000\nSET k begin mid end PXAT 1700000100000\n"));
+    assert_true(fake_propagated(&world->fake, "APPEND k  end\nSET k begin mid end PXAT 1700000100000\n"));
     make_list(world, "list");
     assert_int_equal(store(world, REQUEST_APPEND, "list", "x", 0, 0), RESULT_NOT_STORED);
 }
 
-static void test_a_large_append_is_told_and_leaves_no_memory_behind(void **state)
+static void test_large_joins_are_told_and_leave_no_memory_behind(void **state)
 {
     struct world *world = *state;
     static char value[300 * 1000];
@@ -246,7 +246,9 @@ static void test_a_large_append_is_told_and_leaves_no_memory_behind(void **state
     assert_int_equal(world->context.joined, 0);
     assert_int_equal(store(world, REQUEST_APPEND, "k", "x", 0, 0), RESULT_STORED);
     assert_int_equal(world->context.joined, sizeof value + 1);
-    assert_int_equal(fake_find(&world->fake, 0, SPAN("k"))->value.end, sizeof value + 1);
+    assert_int_equal(store(world, REQUEST_PREPEND, "k", "x", 0, 0), RESULT_STORED);
+    assert_int_equal(world->context.joined, sizeof value + 2);
+    assert_int_equal(buffer_size(&fake_find(&world->fake, 0, SPAN("k"))->value), sizeof value + 2);
     assert_true(world->context.scratch.capacity <= (size_t)64 * 1024);
 }
 
@@ -801,7 +803,7 @@ int main(void)
         TEST(test_add_behind_expiry),
         TEST(test_replace),
         TEST(test_append_and_prepend),
-        TEST(test_a_large_append_is_told_and_leaves_no_memory_behind),
+        TEST(test_large_joins_are_told_and_leave_no_memory_behind),
         TEST(test_append_too_large),
         TEST(test_set_too_large),
         TEST(test_cas),

@@ -20,6 +20,7 @@ static struct scene {
     struct read_ahead *ahead;
     char log[512]; /* what the engine was told, a line each */
     char value[16];
+    size_t size; /* of it */
     enum api_key_type type;
     long long expiry;
     int db; /* selected */
@@ -62,8 +63,8 @@ static RedisModuleKey *open_key(RedisModuleCtx *ctx, RedisModuleString *name, in
 
 static void close_key(RedisModuleKey *key) { log_line("close", ((RedisModuleString *)key)->bytes); }
 static int key_type(RedisModuleKey *key) { (void)key; return scene.type; }
-static size_t value_length(RedisModuleKey *key) { (void)key; return sizeof scene.value; }
-static int truncate_string(RedisModuleKey *key, size_t size) { (void)key, (void)size; return API_OK; }
+static size_t value_length(RedisModuleKey *key) { (void)key; return scene.size; }
+static int truncate_string(RedisModuleKey *key, size_t size) { (void)key; scene.size = size; return API_OK; }
 static int unlink_key(RedisModuleKey *key) { (void)key; return API_OK; }
 static int set_string(RedisModuleKey *key, RedisModuleString *value) { (void)key, (void)value; return API_OK; }
 static long long expiry_of(RedisModuleKey *key) { (void)key; return scene.expiry; }
@@ -71,7 +72,7 @@ static long long expiry_of(RedisModuleKey *key) { (void)key; return scene.expiry
 static char *string_dma(RedisModuleKey *key, size_t *size, int mode)
 {
     (void)key, (void)mode;
-    *size = sizeof scene.value;
+    *size = scene.size;
     return scene.value;
 }
 
@@ -145,7 +146,7 @@ void audience_end_turn(struct audience *audience) { audience->state = AUDIENCE_A
 static int begin(void **state)
 {
     (void)state;
-    scene = (struct scene){.type = API_KEY_STRING, .expiry = API_NO_EXPIRE, .told_classes = API_NOTIFY_STRING, .db = 7};
+    scene = (struct scene){.type = API_KEY_STRING, .size = sizeof scene.value, .expiry = API_NO_EXPIRE, .told_classes = API_NOTIFY_STRING, .db = 7};
     api = (struct api){
         .CreateString = create_string, .FreeString = free_string, .StringPtrLen = string_bytes, .OpenKey = open_key,
         .CloseKey = close_key, .KeyType = key_type, .ValueLength = value_length, .StringTruncate = truncate_string,
@@ -207,6 +208,20 @@ static void test_a_store_without_an_expiry_ends_the_one_that_was(void **state)
     scene.expiry = 1000;
     open_in(0, "k", KEYSPACE_WRITE)->store(&scene.keyspace.keyspace, SPAN("value"), KEYSPACE_NO_EXPIRY, "set");
     expect_told("no expiry \nSET \nsignal k\nset k\n");
+}
+
+static void test_an_append_is_told(void **state)
+{
+    (void)state;
+    scene.size = 3;
+    memcpy(scene.value, "old", 3);
+    open_in(0, "k", KEYSPACE_WRITE)->append(&scene.keyspace.keyspace, SPAN("new"));
+    assert_int_equal(scene.size, 6);
+    assert_memory_equal(scene.value, "oldnew", 6);
+    expect_told("APPEND \nsignal k\nappend k\n");
+    open_in(0, "k", KEYSPACE_WRITE)->append(&scene.keyspace.keyspace, SPAN(""));
+    assert_int_equal(scene.size, 6);
+    expect_told("APPEND \nsignal k\nappend k\n");
 }
 
 static void test_a_patch_is_told(void **state)
@@ -325,6 +340,7 @@ int main(void)
         TEST(test_a_store_is_told),
         TEST(test_a_store_that_expires_is_told),
         TEST(test_a_store_without_an_expiry_ends_the_one_that_was),
+        TEST(test_an_append_is_told),
         TEST(test_a_patch_is_told),
         TEST(test_a_removal_is_told),
         TEST(test_a_new_expiry_and_its_end_are_told),

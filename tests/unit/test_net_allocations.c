@@ -105,6 +105,7 @@ UNCOUNTED(int64_t, expiry, (struct keyspace * keyspace), (real))
 UNCOUNTED_VOID(use, (struct keyspace * keyspace, uint32_t times), (real, times))
 UNCOUNTED_VOID(store, (struct keyspace * keyspace, struct span value, int64_t expiry, const char *event),
                (real, value, expiry, event))
+UNCOUNTED_VOID(append, (struct keyspace * keyspace, struct span bytes), (real, bytes))
 UNCOUNTED_VOID(patch, (struct keyspace * keyspace, size_t offset, struct span bytes), (real, offset, bytes))
 UNCOUNTED_VOID(remove, (struct keyspace * keyspace), (real))
 UNCOUNTED_VOID(expire, (struct keyspace * keyspace, int64_t expiry), (real, expiry))
@@ -114,7 +115,7 @@ UNCOUNTED_VOID(close, (struct keyspace * keyspace), (real))
 static const struct keyspace_api uncounted_api = {
     .open = open_uncounted,   .value = value_uncounted,   .size = size_uncounted,     .idle = idle_uncounted,
     .use = use_uncounted,     .expiry = expiry_uncounted, .store = store_uncounted,   .patch = patch_uncounted,
-    .remove = remove_uncounted, .expire = expire_uncounted, .retain = retain_uncounted, .close = close_uncounted,
+    .append = append_uncounted, .remove = remove_uncounted, .expire = expire_uncounted, .retain = retain_uncounted, .close = close_uncounted,
 };
 
 /* ---- A house with one door and one client ---- */
