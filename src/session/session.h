@@ -64,9 +64,8 @@ void session_deinit(struct session *session, struct buffer *input);
  * be reserved, appended to or reset until session_encode has seen the whole batch. */
 enum session_verdict session_decode(struct session *session, struct buffer *input, struct batch *batch);
 
-/* A batch that is still fetching is not done with what session_decode does: a lone read waits for memory twice. Who has other
- * sessions to turn meanwhile does so before session_prefetch, and again before session_answer. Until then it is nothing to be executed or
- * encoded. Neither has an effect on other batches. */
+/* A lone read waits for memory twice, so that it is looked up in two steps of its own: who has other sessions to turn does so before the
+ * first, and between them. Until both are done the batch, which is_fetching, is neither executed nor encoded. No effect on other batches. */
 void session_prefetch(const struct session *session, const struct batch *batch);
 void session_answer(struct session *session, struct batch *batch);
 
