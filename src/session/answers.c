@@ -126,11 +126,12 @@ bool answers_prefetch(const struct session *session, struct batch *batch)
 
 void answers_prefetch_entry(const struct session *session, const struct batch *batch)
 {
-    (void)near_cache_locate(session->cache, batch->sightings[0].hash);
+    if (near_cache_is_open(session->cache)) (void)near_cache_locate(session->cache, batch->sightings[0].hash);
 }
 
 void answers_find(struct session *session, struct batch *batch)
 {
+    if (!may_answer(session)) return; /* any longer: a lone read may have waited for its turn, or for its output to be read */
     struct near_entry *entries[BATCH_CAPACITY];
     const uint32_t count = batch->count;
     for (uint32_t i = 0; i < count; i++)

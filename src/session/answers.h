@@ -11,8 +11,8 @@ MUST_USE bool answers_prefetch(const struct session *session, struct batch *batc
 /* Goes on with that, for the first message. */
 void answers_prefetch_entry(const struct session *session, const struct batch *batch);
 
-/* Answers the reads that the cache has an answer for, and notes which of the others are worth being kept. When nothing is left to be
- * executed, the batch is local from here on. */
+/* Answers the reads that the cache has an answer for, if it still may, and notes which of the others are worth being kept. When
+ * nothing is left to be executed, the batch is local from here on. */
 void answers_find(struct session *session, struct batch *batch);
 
 /* A message has been executed: keeps what it found, if that is wanted. */

@@ -500,6 +500,57 @@ static void test_what_changes_while_a_lone_read_is_fetched_is_seen(void **state)
     assert_true(span_equal(buffer_content(&talk->output), SPAN("VALUE k 0 1\r\n2\r\nEND\r\n")));
 }
 
+static void keep_nothing(struct talk *talk)
+{
+    near_cache_set_size(talk->cache, 0);
+}
+
+static void take_reading_away(struct talk *talk)
+{
+    atomic_store(&talk->doorkeeper.reads_freely, false);
+}
+
+static void close_caches(struct talk *talk)
+{
+    version_set_open(&talk->world.versions, false);
+}
+
+static void want_fetchers(struct talk *talk)
+{
+    atomic_store(&talk->hub.streams, WATCH_FETCHERS);
+}
+
+static void stop_wanting(struct talk *talk)
+{
+    atomic_store(&talk->hub.streams, 0);
+}
+
+/* A turn may end between the steps: whoever waits with a lone read while the output is full, or the turn is over, is looked up in
+ * a later one. What permits an answer must hold then. */
+static void test_lone_read_that_may_not_be_answered_any_longer_is_executed(void **state)
+{
+    static void (*const changes[])(struct talk *) = {take_reading_away, close_caches, want_fetchers, keep_nothing};
+    struct talk *talk = *state;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        atomic_store(&talk->doorkeeper.reads_freely, true);
+        version_set_open(&talk->world.versions, true);
+        warm_up(talk);
+        buffer_reset(&talk->output, 1024);
+        buffer_append(&talk->input, SPAN("get k\r\n"));
+        batch_reset(talk->batch);
+        assert_int_equal(session_decode(&talk->session, &talk->input, talk->batch), SESSION_HAS_BATCH);
+        assert_true(talk->batch->is_fetching);
+        changes[i](talk);
+        session_prefetch(&talk->session, talk->batch);
+        session_answer(&talk->session, talk->batch);
+        assert_false(talk->batch->is_fetching);
+        assert_false(talk->batch->is_local);
+        stop_wanting(talk);
+        work_off(talk, 1);
+        assert_true(span_equal(buffer_content(&talk->output), SPAN("VALUE k 7 1\r\n1\r\nEND\r\n")));
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_talk, close_talk)
 
 int main(void)
@@ -529,6 +580,7 @@ int main(void)
         TEST(test_lone_reads_of_the_engines_thread_are_executed_where_that_pays),
         TEST(test_lone_reads_of_the_engines_thread_are_answered),
         TEST(test_what_changes_while_a_lone_read_is_fetched_is_seen),
+        TEST(test_lone_read_that_may_not_be_answered_any_longer_is_executed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
