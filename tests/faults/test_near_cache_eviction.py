@@ -1,6 +1,7 @@
 """The engine evicts as well with the near cache as without, though it sees a hot item only now and then: under a Zipf load
 with room for a part of the items, the hit rate is within half a point. The load has a pace, because the engine's clocks count
-in seconds. DIGLOT_EVICTION_SECONDS sets how long it lasts."""
+in seconds. DIGLOT_EVICTION_SECONDS sets how long it lasts, DIGLOT_EVICTION_PACE how fast items are renewed, DIGLOT_EVICTION_ROOM
+how many there are."""
 import os
 import random
 import time
@@ -8,10 +9,10 @@ import time
 import pytest
 
 SECONDS = int(os.environ.get("DIGLOT_EVICTION_SECONDS", "20"))  # behind as many that warm up
-PACE = 4000  # reads a second
-AT_ONCE = 100
-KEYS = 40_000
-ROOM = 8_000  # items that fit, about: they are renewed every 8 seconds
+PACE = int(os.environ.get("DIGLOT_EVICTION_PACE", "4000"))  # reads a second
+AT_ONCE = max(1, PACE // 40)
+ROOM = int(os.environ.get("DIGLOT_EVICTION_ROOM", "8000"))  # items that fit, about: they are renewed every 4 * ROOM / PACE seconds
+KEYS = 5 * ROOM
 VALUE = b"v" * 1000
 TOLERANCE = 0.005
 
