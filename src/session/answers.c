@@ -148,18 +148,26 @@ void answers_find(struct session *session, struct batch *batch)
     settle(session, batch, missed, answered, open);
 }
 
+/* PFCOUNT notes its count in the string without telling keyspace events. */
+static bool changes_in_silence(struct span value)
+{
+    static const char magic[] = {'H', 'Y', 'L', 'L'};
+    return value.size >= sizeof magic && memcmp(value.data, magic, sizeof magic) == 0;
+}
+
 void answers_keep(struct session *session, struct batch *batch, uint32_t index, struct span values)
 {
     const struct message *message = &batch->messages[index];
     const struct sighting *sighting = batch_sighting(batch, index);
     bool is_seen = sighting != NULL && sighting->is_wanted && sighting->stamp != 0;
     if (!is_seen || message->result.status != RESULT_HIT) return;
+    struct span value = span_of(values.data + message->result.value_offset, message->result.value_size);
+    if (value.size > NEAR_VALUE_MAX || changes_in_silence(value)) return;
     const struct near_entry item = {
         .stamp = sighting->stamp,
         .token = sighting->token,
         .expiry = sighting->expiry,
         .flags = message->result.flags,
     };
-    near_cache_store(session->cache, message->request.key, sighting->hash,
-                     span_of(values.data + message->result.value_offset, message->result.value_size), &item);
+    near_cache_store(session->cache, message->request.key, sighting->hash, value, &item);
 }

@@ -500,6 +500,16 @@ static void test_what_changes_while_a_lone_read_is_fetched_is_seen(void **state)
     assert_true(span_equal(buffer_content(&talk->output), SPAN("VALUE k 0 1\r\n2\r\nEND\r\n")));
 }
 
+/* The engine's PFCOUNT changes them without telling. */
+static void test_cardinalities_are_not_kept(void **state)
+{
+    struct talk *talk = *state;
+    expect(talk, "set k 0 0 5\r\nHYLL1\r\nset j 0 0 4\r\nHYL1\r\n", "STORED\r\nSTORED\r\n");
+    for (int i = 0; i < 4; i++) expect_executed(talk, "get k\r\n", "VALUE k 0 5\r\nHYLL1\r\nEND\r\n");
+    expect(talk, "get j\r\n", "VALUE j 0 4\r\nHYL1\r\nEND\r\n");
+    expect_answered(talk, "get j\r\n", "VALUE j 0 4\r\nHYL1\r\nEND\r\n");
+}
+
 static void keep_nothing(struct talk *talk)
 {
     near_cache_set_size(talk->cache, 0);
@@ -580,6 +590,7 @@ int main(void)
         TEST(test_lone_reads_of_the_engines_thread_are_executed_where_that_pays),
         TEST(test_lone_reads_of_the_engines_thread_are_answered),
         TEST(test_what_changes_while_a_lone_read_is_fetched_is_seen),
+        TEST(test_cardinalities_are_not_kept),
         TEST(test_lone_read_that_may_not_be_answered_any_longer_is_executed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
