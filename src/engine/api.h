@@ -273,6 +273,8 @@ typedef void api_on_info(RedisModuleInfoCtx *info, int for_crash_report);
     FUNCTION(RedisModuleServerInfoData *, GetServerInfo, (RedisModuleCtx *, const char *section))                         \
     FUNCTION(void, FreeServerInfo, (RedisModuleCtx *, RedisModuleServerInfoData *))                                       \
     FUNCTION(unsigned long long, ServerInfoGetFieldUnsigned, (RedisModuleServerInfoData *, const char *, int *error))     \
+    /* Holds until the data is freed; NULL: there is no such field. */                                                    \
+    FUNCTION(const char *, ServerInfoGetFieldC, (RedisModuleServerInfoData *, const char *))                              \
     FUNCTION(int, RegisterInfoFunc, (RedisModuleCtx *, api_on_info *))                                                    \
     FUNCTION(int, InfoAddSection, (RedisModuleInfoCtx *, const char *))                                                   \
     FUNCTION(int, InfoAddFieldCString, (RedisModuleInfoCtx *, const char *, const char *))                                \

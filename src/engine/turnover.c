@@ -1,7 +1,11 @@
 #include "engine/turnover.h"
 
 #include "base/clock.h"
+#include "base/number.h"
 #include "engine/keyspace.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* How often it is judged. */
 #define WINDOW_US UINT64_C(250000)
@@ -14,10 +18,42 @@ void turnover_init(struct turnover *turnover)
     *turnover = (struct turnover){.life_ms = TURNOVER_LIFE_MOST_MS};
 }
 
-static size_t count_keys(struct engine_keyspace *keyspace, RedisModuleCtx *ctx, int db)
+/* Where the policy is one of those, items that last are not renewed, however many they are. */
+static bool evicts_only_expiring(RedisModuleCtx *ctx)
 {
+    RedisModuleServerInfoData *facts = api.GetServerInfo(ctx, "memory");
+    const char *policy = api.ServerInfoGetFieldC(facts, "maxmemory_policy");
+    bool is_so = policy && strncmp(policy, "volatile-", strlen("volatile-")) == 0;
+    api.FreeServerInfo(ctx, facts);
+    return is_so;
+}
+
+/* From what the engine tells of a database, like "keys=5,expires=3,avg_ttl=900"; NULL: it is empty. */
+static uint64_t read_expiring(const char *text)
+{
+    static const char name[] = "expires=";
+    const char *number = text ? strstr(text, name) : NULL;
+    uint64_t count = 0;
+    if (!number) return 0;
+    number += strlen(name);
+    return number_read_plain(span_of(number, strcspn(number, ",")), &count) ? count : 0;
+}
+
+static uint64_t count_expiring(RedisModuleCtx *ctx, int db)
+{
+    char name[16];
+    (void)snprintf(name, sizeof name, "db%d", db);
+    RedisModuleServerInfoData *facts = api.GetServerInfo(ctx, "keyspace");
+    uint64_t count = read_expiring(api.ServerInfoGetFieldC(facts, name));
+    api.FreeServerInfo(ctx, facts);
+    return count;
+}
+
+static uint64_t count_evictable(struct engine_keyspace *keyspace, RedisModuleCtx *ctx, int db)
+{
+    if (evicts_only_expiring(ctx)) return count_expiring(ctx, db);
     engine_keyspace_enter(keyspace, ctx);
-    size_t count = engine_keyspace_count(keyspace, db);
+    uint64_t count = engine_keyspace_count(keyspace, db);
     engine_keyspace_leave(keyspace);
     return count;
 }
@@ -35,7 +71,7 @@ void turnover_judge(struct turnover *turnover, struct engine_keyspace *keyspace,
     if (turnover->evicted == 0 && turnover->life_ms == TURNOVER_LIFE_MOST_MS) return;
     uint64_t now_us = clock_monotonic_us(), passed_us = now_us - turnover->since_us;
     if (passed_us < WINDOW_US) return;
-    uint64_t keys = count_keys(keyspace, ctx, db);
+    uint64_t keys = count_evictable(keyspace, ctx, db);
     turnover->life_ms = turnover->evicted > 0 ? life_for(keys * (passed_us / 1000) / turnover->evicted) : TURNOVER_LIFE_MOST_MS;
     turnover->since_us = now_us;
     turnover->evicted = 0;

@@ -8,13 +8,18 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #define KEYS 100000u
 #define DB 3
 
+#define EXPIRING 10000u
+
 static struct engine_keyspace keyspace;
+static const char *policy;
+struct api api;
 
 void engine_keyspace_enter(struct engine_keyspace *entered, RedisModuleCtx *ctx)
 {
@@ -32,6 +37,36 @@ size_t engine_keyspace_count(struct engine_keyspace *counted, int db)
     assert_ptr_equal(counted, &keyspace);
     assert_int_equal(db, DB);
     return KEYS;
+}
+
+/* The facts are the name of their section. */
+static RedisModuleServerInfoData *get_info(RedisModuleCtx *ctx, const char *section)
+{
+    (void)ctx;
+    return (RedisModuleServerInfoData *)section;
+}
+
+static void free_info(RedisModuleCtx *ctx, RedisModuleServerInfoData *facts)
+{
+    (void)ctx;
+    assert_non_null(facts);
+}
+
+static const char *info_field(RedisModuleServerInfoData *facts, const char *name)
+{
+    const char *section = (const char *)facts;
+    if (strcmp(section, "memory") == 0 && strcmp(name, "maxmemory_policy") == 0) return policy;
+    return strcmp(section, "keyspace") == 0 && strcmp(name, "db3") == 0 ? "keys=100000,expires=10000,avg_ttl=7" : NULL;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    policy = "allkeys-lru";
+    api.GetServerInfo = get_info;
+    api.FreeServerInfo = free_info;
+    api.ServerInfoGetFieldC = info_field;
+    return 0;
 }
 
 /* So many are evicted in so long a time, which is over now. */
@@ -90,13 +125,26 @@ static void test_is_judged_a_few_times_a_second(void **state)
     assert_int_equal(judge(&turnover, 0, 1000), 0); /* those are remembered */
 }
 
+static void test_items_that_are_not_evicted_do_not_count(void **state)
+{
+    (void)state;
+    struct turnover turnover;
+    turnover_init(&turnover);
+    policy = "volatile-lru";
+    assert_about(judge(&turnover, EXPIRING / 40, 1000), 5000);
+    assert_int_equal(judge(&turnover, EXPIRING, 1000), 0);
+    policy = "allkeys-lfu";
+    assert_int_equal(judge(&turnover, EXPIRING / 40, 1000), TURNOVER_LIFE_MOST_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lives_are_long_where_nothing_is_evicted),
-        cmocka_unit_test(test_lives_are_an_eighth_of_the_renewal),
-        cmocka_unit_test(test_the_engine_sees_every_read_where_all_is_renewed_in_seconds),
-        cmocka_unit_test(test_is_judged_a_few_times_a_second),
+        cmocka_unit_test_setup(test_lives_are_long_where_nothing_is_evicted, set_up),
+        cmocka_unit_test_setup(test_lives_are_an_eighth_of_the_renewal, set_up),
+        cmocka_unit_test_setup(test_the_engine_sees_every_read_where_all_is_renewed_in_seconds, set_up),
+        cmocka_unit_test_setup(test_is_judged_a_few_times_a_second, set_up),
+        cmocka_unit_test_setup(test_items_that_are_not_evicted_do_not_count, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
