@@ -189,7 +189,6 @@ static void on_loop(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
         access_begin_turn(&engine->access, ctx);
         usage_notes_follow_option(engine);
         engine->traffic = TRAFFIC_NONE;
-        turnover_judge(&engine->turnover, &engine->keyspace, ctx, engine->command.db);
         version_set_life(&engine->versions, engine->turnover.life_ms);
         version_set_open(&engine->versions, reads_are_free(engine, ctx));
         executor_turn(&engine->executor, ctx);
@@ -330,6 +329,7 @@ static void on_cron(RedisModuleCtx *ctx, struct api_event event, uint64_t subeve
     relocations_note_time(engine, ctx, now_us);
     access_note_time(&engine->access, now_us);
     executor_note_time(&engine->executor, now_us);
+    turnover_judge(&engine->turnover, &engine->keyspace, ctx, engine->command.db);
 }
 
 /* The engine evicts a ledger: what it says is put back as part of the same change. */

@@ -12,10 +12,12 @@
 /* All items are others within so many lives: the hit rates of tests/faults/test_near_cache_eviction.py hold from there on. */
 #define LIVES_OF_RENEWAL 8
 #define LIFE_LEAST_MS 1000
+/* From here on, memory that fills will soon be full. */
+#define RATIO_OF_FULL 0.5f
 
 void turnover_init(struct turnover *turnover)
 {
-    *turnover = (struct turnover){.life_ms = TURNOVER_LIFE_MOST_MS};
+    *turnover = (struct turnover){.keys = TURNOVER_NOT_COUNTED, .life_ms = TURNOVER_LIFE_MOST_MS};
 }
 
 /* Where the policy is one of those, items that last are not renewed, however many they are. */
@@ -66,13 +68,27 @@ static uint32_t life_for(uint64_t renewal_ms)
     return life_ms < TURNOVER_LIFE_MOST_MS ? (uint32_t)life_ms : TURNOVER_LIFE_MOST_MS;
 }
 
+/* Whether something is evicted, or may be soon. */
+static bool is_near(const struct turnover *turnover, RedisModuleCtx *ctx)
+{
+    if (turnover->evicted > 0) return true;
+    return api.GetContextFlags(ctx) & API_CONTEXT_EVICTS && api.GetUsedMemoryRatio() >= RATIO_OF_FULL;
+}
+
+/* How many items have come: one for each that had to go, and those that there are more. */
+static uint64_t count_newcomers(const struct turnover *turnover, uint64_t keys)
+{
+    return turnover->evicted + (keys > turnover->keys ? keys - turnover->keys : 0);
+}
+
 void turnover_judge(struct turnover *turnover, struct engine_keyspace *keyspace, RedisModuleCtx *ctx, int db)
 {
-    if (turnover->evicted == 0 && turnover->life_ms == TURNOVER_LIFE_MOST_MS) return;
     uint64_t now_us = clock_monotonic_us(), passed_us = now_us - turnover->since_us;
     if (passed_us < WINDOW_US) return;
-    uint64_t keys = count_evictable(keyspace, ctx, db);
-    turnover->life_ms = turnover->evicted > 0 ? life_for(keys * (passed_us / 1000) / turnover->evicted) : TURNOVER_LIFE_MOST_MS;
+    uint64_t keys = is_near(turnover, ctx) ? count_evictable(keyspace, ctx, db) : TURNOVER_NOT_COUNTED;
+    uint64_t newcomers = keys == TURNOVER_NOT_COUNTED ? 0 : count_newcomers(turnover, keys);
+    turnover->life_ms = newcomers > 0 ? life_for(keys * (passed_us / 1000) / newcomers) : TURNOVER_LIFE_MOST_MS;
     turnover->since_us = now_us;
+    turnover->keys = keys;
     turnover->evicted = 0;
 }

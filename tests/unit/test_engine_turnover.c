@@ -19,6 +19,9 @@
 
 static struct engine_keyspace keyspace;
 static const char *policy;
+static uint64_t keys;
+static float ratio; /* of the memory that is used */
+static int flags;
 struct api api;
 
 void engine_keyspace_enter(struct engine_keyspace *entered, RedisModuleCtx *ctx)
@@ -36,7 +39,7 @@ size_t engine_keyspace_count(struct engine_keyspace *counted, int db)
 {
     assert_ptr_equal(counted, &keyspace);
     assert_int_equal(db, DB);
-    return KEYS;
+    return keys;
 }
 
 /* The facts are the name of their section. */
@@ -59,9 +62,25 @@ static const char *info_field(RedisModuleServerInfoData *facts, const char *name
     return strcmp(section, "keyspace") == 0 && strcmp(name, "db3") == 0 ? "keys=100000,expires=10000,avg_ttl=7" : NULL;
 }
 
+static int context_flags(RedisModuleCtx *ctx)
+{
+    (void)ctx;
+    return flags;
+}
+
+static float used_memory_ratio(void)
+{
+    return ratio;
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    keys = KEYS;
+    flags = API_CONTEXT_EVICTS;
+    ratio = 1;
+    api.GetContextFlags = context_flags;
+    api.GetUsedMemoryRatio = used_memory_ratio;
     policy = "allkeys-lru";
     api.GetServerInfo = get_info;
     api.FreeServerInfo = free_info;
@@ -134,7 +153,38 @@ static void test_items_that_are_not_evicted_do_not_count(void **state)
     assert_about(judge(&turnover, EXPIRING / 40, 1000), 5000);
     assert_int_equal(judge(&turnover, EXPIRING, 1000), 0);
     policy = "allkeys-lfu";
+    turnover_init(&turnover);
     assert_int_equal(judge(&turnover, EXPIRING / 40, 1000), TURNOVER_LIFE_MOST_MS);
+}
+
+/* Whatever was read before memory is full must look younger then than what has come meanwhile. */
+static void test_memory_that_fills_is_as_if_it_were_renewed(void **state)
+{
+    (void)state;
+    struct turnover turnover;
+    turnover_init(&turnover);
+    assert_int_equal(judge(&turnover, 0, 1000), TURNOVER_LIFE_MOST_MS); /* they are counted for the first time */
+    keys += keys / 40;
+    assert_about(judge(&turnover, 0, 1000), 5000);
+    keys *= 2;
+    assert_int_equal(judge(&turnover, 0, 1000), 0);
+    keys += keys / 80;
+    assert_about(judge(&turnover, (unsigned)keys / 80, 1000), 5000);
+    keys /= 2;
+    assert_int_equal(judge(&turnover, 0, 1000), TURNOVER_LIFE_MOST_MS);
+}
+
+static void test_memory_that_has_room_may_fill(void **state)
+{
+    (void)state;
+    struct turnover turnover;
+    turnover_init(&turnover);
+    for (int i = 0; i < 4; i++) {
+        ratio = i < 2 ? 0.4f : 1;
+        flags = i < 2 ? API_CONTEXT_EVICTS : 0;
+        assert_int_equal(judge(&turnover, 0, 1000), TURNOVER_LIFE_MOST_MS);
+        keys *= 2;
+    }
 }
 
 int main(void)
@@ -144,6 +194,8 @@ int main(void)
         cmocka_unit_test_setup(test_lives_are_an_eighth_of_the_renewal, set_up),
         cmocka_unit_test_setup(test_the_engine_sees_every_read_where_all_is_renewed_in_seconds, set_up),
         cmocka_unit_test_setup(test_is_judged_a_few_times_a_second, set_up),
+        cmocka_unit_test_setup(test_memory_that_fills_is_as_if_it_were_renewed, set_up),
+        cmocka_unit_test_setup(test_memory_that_has_room_may_fill, set_up),
         cmocka_unit_test_setup(test_items_that_are_not_evicted_do_not_count, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
