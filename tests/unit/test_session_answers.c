@@ -500,6 +500,28 @@ static void test_what_changes_while_a_lone_read_is_fetched_is_seen(void **state)
     assert_true(span_equal(buffer_content(&talk->output), SPAN("VALUE k 0 1\r\n2\r\nEND\r\n")));
 }
 
+/* As many reads that come alone are judged at a time. */
+#define TRIAL_READS (1 << 18)
+
+static void test_reads_that_come_together_are_not_judged(void **state)
+{
+    struct talk *talk = *state;
+    atomic_store(&talk->world.options.io_threads, 0);
+    for (int i = 0; i < 2 * TRIAL_READS - 1; i++) near_cache_note_alone(talk->cache, false);
+    expect_executed(talk, "get a b\r\n", "END\r\n");
+    assert_true(near_cache_pays_alone(talk->cache));
+    expect_executed(talk, "get a\r\n", "END\r\n");
+    assert_false(near_cache_pays_alone(talk->cache));
+}
+
+static void test_batch_that_is_used_anew_fetches_nothing(void **state)
+{
+    struct talk *talk = *state;
+    talk->batch->is_fetching = true;
+    batch_reset(talk->batch);
+    assert_false(talk->batch->is_fetching);
+}
+
 /* The engine's PFCOUNT changes them without telling. */
 static void test_cardinalities_are_not_kept(void **state)
 {
@@ -590,6 +612,8 @@ int main(void)
         TEST(test_lone_reads_of_the_engines_thread_are_executed_where_that_pays),
         TEST(test_lone_reads_of_the_engines_thread_are_answered),
         TEST(test_what_changes_while_a_lone_read_is_fetched_is_seen),
+        TEST(test_reads_that_come_together_are_not_judged),
+        TEST(test_batch_that_is_used_anew_fetches_nothing),
         TEST(test_cardinalities_are_not_kept),
         TEST(test_lone_read_that_may_not_be_answered_any_longer_is_executed),
     };
