@@ -4,6 +4,7 @@ A program takes HOST PORT MODE [USER PASSWORD], prints one line per step, ` !! `
 be, and exits with 0 only when there is none.
 """
 import dataclasses
+import fcntl
 import os
 import subprocess
 import typing
@@ -29,28 +30,41 @@ def fetched(*path):
     return os.path.join(FETCHED, *path)
 
 
-def build(command, **environment):
-    """Runs a compiler, once per run of the tests and library."""
+def build(name, command, **environment):
+    """Runs a compiler, once per run of the tests and library: its workers take turns, and the first one leaves a mark with the
+    name of the run, so that none writes a program that another one runs."""
     os.makedirs(BUILT, exist_ok=True)
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    with open(os.path.join(BUILT, f"{name}.mark"), "a+") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        mark.seek(0)
+        if mark.read() == run:
+            return
+        compile_program(command, environment)
+        mark.truncate(0)
+        mark.write(run)
+
+
+def compile_program(command, environment):
     done = subprocess.run(command, cwd=PROGRAMS, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
 
 
 def libmemcached():
     binary = os.path.join(BUILT, "libmemcached")
-    build(["gcc", "-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-o", binary, "libmemcached.c", "-lmemcached", "-lmemcachedutil", "-pthread"])
+    build("libmemcached", ["gcc", "-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror", "-o", binary, "libmemcached.c", "-lmemcached", "-lmemcachedutil", "-pthread"])
     return [binary]
 
 
 def gomemcache(name, gopath, *options):
     binary = os.path.join(BUILT, name)
-    build(["go", "build", *options, "-o", binary, "./gomemcache"], GOPATH=gopath, GO111MODULE="off", GOFLAGS="",
+    build(name, ["go", "build", *options, "-o", binary, "./gomemcache"], GOPATH=gopath, GO111MODULE="off", GOFLAGS="",
           GOCACHE=os.path.join(BUILT, "go-cache"))
     return [binary]
 
 
 def spymemcached():
-    build(["javac", "-d", os.path.join(BUILT, "java"), "-cp", SPYMEMCACHED, "-Xlint:all", "-Werror", "Spymemcached.java"])
+    build("spymemcached", ["javac", "-d", os.path.join(BUILT, "java"), "-cp", SPYMEMCACHED, "-Xlint:all", "-Werror", "Spymemcached.java"])
     return ["java", "-cp", f"{SPYMEMCACHED}:{os.path.join(BUILT, 'java')}", "Spymemcached"]
 
 
