@@ -101,7 +101,7 @@ fuzz: test-deps ## fuzz every target for SECONDS each (60)
 soak: test-deps ## SECONDS (600) of mixed load under ASan while clients come, go and misbehave, then histories
 	@SOAK_SECONDS=$(or $(SECONDS),600) scripts/run-tests soak
 
-bench: ## compare with memcached, RESP and a bare server, 15 minutes (ARGS); with ROUNDS or SECONDS only README's table
+bench: ## compare with memcached, RESP and a bare server, 20 minutes (ARGS); with ROUNDS or SECONDS only README's table
 	@scripts/install-packages $(build_packages) $(run_packages) memcached python3
 	@$(MAKE) all $(out)/lg $(out)/bare
 	@/usr/bin/python3 bench/compare/compare.py $(if $(ROUNDS)$(SECONDS),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

@@ -297,7 +297,7 @@ struct near_entry *near_cache_locate(const struct near_cache *cache, uint64_t ha
     if (slot == BUCKET_SLOTS) return NULL;
     struct near_entry *entry = entry_at(cache, bucket->places[slot]);
     version_prefetch_change(cache->versions, hash);
-    (void)*(const volatile uint64_t *)&entry->hash; /* a prefetch does nothing where the TLB does not know the page */
+    (void)*(const volatile uint64_t *)&entry->hash; /* a prefetch gains nothing, presumably for want of a TLB entry */
     for (size_t offset = CACHE_LINE; offset < FETCHED_MAX; offset += CACHE_LINE) __builtin_prefetch((const char *)entry + offset);
     return entry;
 }
