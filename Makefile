@@ -148,7 +148,7 @@ $(out)/tests/unit/test_engine_executor: $(call objects_of,$(patsubst %,src/engin
 $(out)/tests/unit/test_engine_gate: $(call objects_of,$(patsubst %,src/engine/%.c,gate calm api))
 $(out)/tests/unit/test_engine_keyspace: $(call objects_of,$(patsubst %,src/engine/%.c,keyspace read_ahead api))
 $(out)/tests/unit/test_engine_read_ahead: $(call objects_of,src/engine/read_ahead.c src/engine/api.c)
-$(out)/tests/unit/test_engine_turnover: $(call objects_of,src/engine/turnover.c)
+$(out)/tests/unit/test_engine_turnover: $(call objects_of,src/engine/turnover.c src/engine/api.c)
 
 $(unit_tests): $(out)/%: $(obj)/%.o $(call objects_of,$(fake_sources)) $(library)
 	@mkdir -p $(@D)

@@ -22,7 +22,6 @@ static const char *policy;
 static uint64_t keys;
 static float ratio; /* of the memory that is used */
 static int flags;
-struct api api;
 
 void engine_keyspace_enter(struct engine_keyspace *entered, RedisModuleCtx *ctx)
 {
