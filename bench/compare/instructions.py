@@ -33,7 +33,7 @@ def arguments():
     parser.add_argument("--only", default=USUAL, metavar="REGEX", help="workloads, by their names in the tables of compare.py")
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--engine", default=os.environ.get("ENGINE") or "redis-server")
-    parser.add_argument("--module", default=str(ROOT / "build/diglot.so"))
+    parser.add_argument("--module", type=os.path.abspath, default=str(ROOT / "build/diglot.so"))
     parser.add_argument("--module-options", default="", metavar="WORDS")
     options = parser.parse_args()
     options.server_core = options.load_core = ",".join(map(str, sorted(os.sched_getaffinity(0))))
