@@ -37,7 +37,7 @@ def arguments():
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--engine", default=os.environ.get("ENGINE") or "redis-server")
     parser.add_argument("--memcached", default="memcached", help="the one that is installed")
-    parser.add_argument("--module", default=str(ROOT / "build/diglot.so"))
+    parser.add_argument("--module", type=os.path.abspath, default=str(ROOT / "build/diglot.so"))
     parser.add_argument("--module-options", default="", metavar="WORDS", help='such as "--diglot.cache-size 0"')
     parser.add_argument("--io-threads", type=int, default=0, help="diglot.io-threads; the engine's own are one more")
     parser.add_argument("--server-core", default="0", help="core or list of cores, as taskset takes them")
