@@ -142,6 +142,7 @@ $(library): $(call objects_of,$(filter-out $(engine_sources) src/cli/main.c,$(so
 $(out)/tests/unit/test_net_allocations: private flags += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # Their time passes when they say so.
+$(out)/tests/unit/test_cli_key_list: private flags += -Wl,--wrap=clock_monotonic_us,--wrap=clock_sleep_us
 $(out)/tests/unit/test_engine_turnover $(out)/tests/unit/test_net_connection: private flags += -Wl,--wrap=clock_monotonic_us
 
 # Of the engine's side, what is tested without an engine: what it calls there is the test's own.
