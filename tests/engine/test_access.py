@@ -1,4 +1,5 @@
 """Who may do what: the engine's ACL holds for every memcached command (docs/access.md)."""
+import collections
 import re
 import socket
 import time
@@ -468,17 +469,16 @@ def test_door_user_is_not_the_default_one(start_engine):
 def test_guessing_is_slowed_down_and_nobody_else_is(guarded):
     guessers = [guarded.connect() for _ in range(100)]
     with login(guarded, "app") as client:
+        begin = time.monotonic()
         for guesser in guessers:
             guesser.send(token("app", "guess"))
         client.set("k", b"v")
-        begin = time.monotonic()
-        gets = 0
-        while time.monotonic() - begin < 2:
+        gets = collections.Counter()  # by how many guesses were answered then
+        while (answered := sum(guesser.has_input() for guesser in guessers)) < 20:
             assert client.get("k") == (b"v", 0)
-            gets += 1
-        answered = sum(guesser.has_input() for guesser in guessers)
-        assert 2 <= answered <= 50, answered
-        assert gets > 500, gets
+            gets[answered] += 1
+        assert answered <= 2 + (time.monotonic() - begin) * 10, answered
+        assert max(gets.values()) > 10, gets  # while all guessers waited
     for guesser in guessers:
         guesser.close()
     wait_until(lambda: _curr_connections(guarded) == 0, "the guessers to be gone")
@@ -489,7 +489,7 @@ def _curr_connections(engine):
 
 
 def test_other_addresses_do_not_wait(guarded):
-    guessers = [guarded.connect() for _ in range(50)]
+    guessers = [guarded.connect() for _ in range(100)]
     for guesser in guessers:
         guesser.send(token("app", "guess"))
     wait_until(lambda: any(guesser.has_input() for guesser in guessers), "the first answer")
