@@ -20,7 +20,8 @@ DIALOGUE = [
     b"set q 0 0 1 noreply\r\n1\r\nget q\r\n", b"incr q 1 noreply\r\nget q\r\n", b"set n 0 0 2\r\n10\r\n",
     b"set large 0 0 1100000\r\n" + b"x" * 1_100_000 + b"\r\n",
     b"mg k v f s t k O1\r\n", b"mg nothing v\r\n", b"mg nothing v q\r\nmn\r\n", b"mg k f s\r\n",
-    b"ms m 2 F3 T60\r\nhi\r\n", b"mg m v f t\r\n", b"ms m 2 ME\r\nhi\r\n", b"ms m 2 MA\r\n!!\r\n", b"ms m 1 MR q\r\nz\r\nmn\r\n",
+    b"ms m 2 F3 T60\r\nhi\r\nmg m v f t\r\n",  # together: the two clocks may tick in between
+    b"ms m 2 ME\r\nhi\r\n", b"ms m 2 MA\r\n!!\r\n", b"ms m 1 MR q\r\nz\r\nmn\r\n",
     b"ms m 2 C1\r\nhi\r\n", b"mg m v T30 t\r\n", b"mg viv v N30 t\r\n", b"ma n v\r\n", b"ma n D5 MD v t\r\n", b"ma num N60 J7 v\r\n",
     b"ma nothing\r\n", b"md m I\r\n", b"mg m v\r\n", b"mg m v\r\n", b"md m\r\n", b"md m\r\n", b"ms YSBi 1 b\r\nv\r\n", b"mg YSBi b v k\r\n",
     b"flush_all\r\n", b"get k n\r\n",
