@@ -1,6 +1,6 @@
 """Fixtures of the black-box tests. Whatever a test does, all servers must be well behind it (servers_stay_well).
 
-    server           the shared server under test, emptied before the test
+    server           the shared server under test, emptied before the test and left by the clients of those before
     client           one connection to it (lib/wire.py); connect(**options) opens more, all are closed behind the test
     oracle           Debian's memcached, shared by the whole run
     newest_oracle    the newest memcached, the same (fetched by scripts/engine.sh when it is missing)
@@ -78,7 +78,8 @@ def shared_server(fleet):
 
 @pytest.fixture
 def server(shared_server):
-    """The shared server, empty."""
+    """The shared server, empty, and without the clients of the test before, which would count."""
+    shared_server.wait_alone()
     shared_server.empty()
     return shared_server
 

@@ -222,6 +222,9 @@ class Memcached(Server, Speaker):
         with self.connect() as connection:
             assert connection.ask(b"flush_all") == b"OK"
 
+    def wait_alone(self):
+        """It counts connections of its own, too; nobody waits for the others."""
+
 
 class Engine(Server, Speaker):
     """Redis or Valkey, with the module unless module=False; `module` may be the path of another one than the tree's.
@@ -288,6 +291,10 @@ class Engine(Server, Speaker):
 
     def empty(self):
         self.resp().flushall()
+
+    def wait_alone(self):
+        """Until it has noticed that all memcached clients have gone."""
+        wait_until(lambda: self.resp().info("diglot")["diglot_curr_connections"] == 0, "the clients to be gone")
 
     def shutdown_saving(self):
         """SHUTDOWN SAVE, and waits for the end."""
