@@ -257,4 +257,4 @@ def test_large_values_behind_a_question_take_no_more_memory_than_without(old_mem
                 assert client.read_exactly(len(values[key]) + 2) == values[key] + b"\r\n"
                 watch.look()
             assert client.read_line() == b"END"
-    assert watch.most < 20 * MIB
+    watch.check(20 * MIB)
