@@ -274,8 +274,12 @@ bool door_ask(struct door *door, int client, struct span request, struct buffer 
             request = span_skip(request, (size_t)sent);
         }
         door_turn(door);
-        if (size > buffer_size(reply) && !read_some(client, reply)) {
+        size_t before = buffer_size(reply);
+        if (size > before && !read_some(client, reply)) {
             return request.size == 0 && buffer_size(reply) >= size;
+        }
+        if (sent > 0 || buffer_size(reply) > before) {
+            deadline = clock_monotonic_us() + PATIENCE_US;
         }
         if (clock_monotonic_us() > deadline) {
             return false;
@@ -287,7 +291,10 @@ bool door_ask(struct door *door, int client, struct span request, struct buffer 
 bool door_read_to_end(struct door *door, int client, struct buffer *reply)
 {
     uint64_t deadline = clock_monotonic_us() + PATIENCE_US;
-    while (read_some(client, reply)) {
+    for (size_t before = buffer_size(reply); read_some(client, reply); before = buffer_size(reply)) {
+        if (buffer_size(reply) > before) {
+            deadline = clock_monotonic_us() + PATIENCE_US;
+        }
         if (clock_monotonic_us() > deadline) {
             return false;
         }

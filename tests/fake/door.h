@@ -54,11 +54,11 @@ void door_turn(struct door *door);
 /* A connected non-blocking client socket; `receive_buffer` > 0 sets its size in bytes. */
 int door_connect(struct door *door, int receive_buffer);
 
-/* Sends `request` and appends what comes to `reply` until it holds `size` bytes. False when the other side closes, or
- * some seconds pass, before that. Turns the door meanwhile. */
+/* Sends `request` and appends what comes to `reply` until it holds `size` bytes. False when the other side closes
+ * before that, or some seconds pass in which nothing moves. Turns the door meanwhile. */
 bool door_ask(struct door *door, int client, struct span request, struct buffer *reply, size_t size);
 
-/* Appends what comes to `reply` until the other side closes. False when it does not within some seconds. */
+/* Appends what comes to `reply` until the other side closes. False when some seconds pass without a byte. */
 bool door_read_to_end(struct door *door, int client, struct buffer *reply);
 
 /* The same counter of all workers. Not exact while threads run. */
