@@ -140,6 +140,7 @@ $(library): $(call objects_of,$(filter-out $(engine_sources) src/cli/main.c,$(so
 
 # Counts what the program allocates.
 $(out)/tests/unit/test_net_allocations: private flags += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(out)/tests/unit/test_net_output: private flags += -Wl,--wrap=sendmsg
 
 # Their time passes when they say so.
 $(out)/tests/unit/test_cli_key_list: private flags += -Wl,--wrap=clock_monotonic_us,--wrap=clock_sleep_us

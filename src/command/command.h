@@ -39,12 +39,15 @@ struct sighting {
     int64_t expiry;  /* ms since the epoch, or KEYSPACE_NO_EXPIRY */
 };
 
-/* Who can take a large value from where it lies, at once, so that it need not be copied. */
+/* Who can take large values from where they lie, so that they need not be copied. */
 struct outlet {
     size_t least; /* bytes that are worth it */
-    /* Offers the value that the request at hand has found, which stays in place during the call. True: it has been taken. Then
-     * `result`, complete but for value_offset, has left for the client. */
+    size_t held;  /* bytes of values that it has taken and not been done with: they must stay in place until it is settled */
+    /* Offers the value that the request at hand has found. True: it has been taken. Then `result`, complete but for value_offset,
+     * leaves for the client when the outlet is settled at the latest. */
     bool (*offer)(struct outlet *outlet, const struct result *result, struct span value);
+    /* The values that it holds will not stay where they are any longer. */
+    void (*settle)(struct outlet *outlet);
 };
 
 /* On whose behalf keys are told. */

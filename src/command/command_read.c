@@ -11,7 +11,10 @@ static void tell_value(struct command_context *context, struct result *result, s
     struct span value = context->keyspace->api->value(context->keyspace);
     struct outlet *outlet = context->outlet;
     result->value_size = (uint32_t)value.size;
-    if (outlet && value.size >= outlet->least && outlet->offer(outlet, result, value)) return;
+    if (outlet && value.size >= outlet->least && outlet->offer(outlet, result, value)) {
+        if (context->sighting) context->sighting->is_wanted = false; /* nobody can keep it any more */
+        return;
+    }
     result->value_offset = (uint32_t)buffer_size(values);
     buffer_append(values, value);
 }

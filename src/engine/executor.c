@@ -208,9 +208,26 @@ static uint32_t end_of_prepared(const struct executor *executor, const struct ba
     return bridge_is_on(&executor->upstream->bridge) ? batch->prepared : batch->count;
 }
 
+static void settle_outlet(const struct batch *batch)
+{
+    if (batch->outlet && batch->outlet->held > 0) batch->outlet->settle(batch->outlet);
+}
+
+/* Values that the outlet holds stay in place as long as it is keys of the same window (engine/read_ahead.h) that are read. */
+static void make_way(const struct executor *executor, const struct batch *batch, const struct message *next)
+{
+    if (!read_ahead_has(&executor->keyspace->ahead, &next->request)) settle_outlet(batch);
+}
+
+/* True when values wait that the client did not take: they must leave before anything else is executed. */
+static bool must_leave(const struct batch *batch)
+{
+    return batch->apart.size > 0 && batch->outlet->held == 0;
+}
+
 /* A message that must wait does not hold back the replies of those before it: they go home, and the rest comes again; but where
  * old servers have answered, the batch stays here. */
-static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
+static enum progress execute_messages(struct executor *executor, struct batch *batch, struct budget *budget)
 {
     uint32_t before = batch->executed;
     uint64_t bytes_before = budget->bytes;
@@ -219,18 +236,26 @@ static enum progress execute_batch(struct executor *executor, struct batch *batc
     struct identity *identity = access_resolve(executor->access, batch->identity);
     uint32_t end = end_of_prepared(executor, batch);
     while (batch->executed < end) {
+        make_way(executor, batch, &batch->messages[batch->executed]);
+        if (must_leave(batch)) break;
         enum progress progress = execute_message(executor, batch, identity, &batch->messages[batch->executed]);
         if (progress != PROGRESS_DONE) return batch->executed == before || batch->errand ? progress : PROGRESS_DONE;
         const struct message *message = &batch->messages[batch->executed++];
         budget_charge(budget, message, executor->command->joined);
         executor->command->joined = 0;
-        bool must_leave = batch->apart.size > 0; /* the client takes no more now */
-        if (message->result.status == RESULT_PART || must_leave) break;
+        if (message->result.status == RESULT_PART) break;
         if (budget->bytes - bytes_before >= BATCH_REPLY_LIMIT) break;
         if (budget->is_spent && batch->executed < end) return PROGRESS_SPENT;
     }
     bridge_release(batch);
     return PROGRESS_DONE;
+}
+
+static enum progress execute_batch(struct executor *executor, struct batch *batch, struct budget *budget)
+{
+    enum progress progress = execute_messages(executor, batch, budget);
+    settle_outlet(batch);
+    return batch->apart.size > 0 ? PROGRESS_DONE : progress;
 }
 
 /* Waking a thread costs as much as executing some requests: workers are woken once for all batches of a round. */

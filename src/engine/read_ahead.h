@@ -61,6 +61,14 @@ void read_ahead_open(struct read_ahead *ahead, RedisModuleCtx *ctx, int db);
 /* The turn of this reader, or writer, has come: closes what was opened for those before it. */
 void read_ahead_reach(struct read_ahead *ahead, const void *reader);
 
+/* True when a key is open that was opened for this reader: what others have read of the same window is still in its place. */
+static inline bool read_ahead_has(const struct read_ahead *ahead, const void *reader)
+{
+    for (size_t i = ahead->next; i < ahead->count; i++)
+        if (ahead->keys[i].reader == reader) return true;
+    return false;
+}
+
 /* Hands the next key out, which is the caller's to close from here on, if it was opened for whose turn it is, is the one of this
  * name and open for what it is wanted for; else NULL. */
 MUST_USE const struct ahead_key *read_ahead_take(struct read_ahead *ahead, int db, struct span name, bool writes);

@@ -13,14 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* While this much output is pending, nothing more is executed or encoded. */
-#define OUTPUT_LIMIT ((size_t)256 * 1024)
 /* Steps that one connection may take before the others have their turn. */
 #define STEPS_PER_TURN 16
 /* What one step moves at most. */
 #define BYTES_PER_STEP TURN_COST_MOST
-/* A value of a mebibyte that is sent from where the engine keeps it goes at once: in four parts that costs half as much again. */
-#define BYTES_OF_OFFER ((size_t)1024 * 1024)
 /* One connection gives way to the others when it has moved so many in a turn, … */
 #define BYTES_PER_ADVANCE ((size_t)128 * 1024)
 /* … and with more than these they go before it in the next. */
@@ -85,8 +81,6 @@ static void advance_in_turn(struct connection *connection)
     }
 }
 
-static bool take_offer(struct outlet *outlet, const struct result *result, struct span value);
-
 static void handle_event(struct event_source *source, uint32_t events)
 {
     struct connection *connection = CONTAINER_OF(source, struct connection, source);
@@ -125,7 +119,7 @@ void connection_open(struct connection *connection, struct connection_set *set)
 {
     connection->set = set;
     connection->source.handle = handle_event;
-    connection->outlet = (struct outlet){.least = BATCH_APART_LEAST, .offer = take_offer};
+    output_init_outlet(connection);
     connection->active_us = set->now_us;
     atomic_store_explicit(&connection->client.last_request_ms, set->now_wall_ms, memory_order_relaxed);
     session_init(&connection->session, set->shared->options, set->counters, set->shared->doorkeeper);
@@ -354,80 +348,13 @@ static bool take_watched(struct connection *connection)
     return buffer_size(&connection->output) > before;
 }
 
-static bool has_due_replies(const struct connection *connection)
-{
-    return connection->batch != NULL && batch_is_due(connection->batch);
-}
-
-/* Where some are due. */
-static void encode_replies(struct connection *connection)
-{
-    if (connection->output.data == NULL) {
-        pool_lend_buffer(&connection->set->pool, &connection->output);
-    }
-    if (!session_encode(&connection->session, connection->batch, &connection->output, OUTPUT_LIMIT)) {
-        connection->is_closing = true;
-    }
-}
-
-/* What is left of the only value that is pending apart is copied, because it will not stay where it is. */
-static void keep_rest(struct batch *batch)
-{
-    if (batch->apart.size == 0) {
-        return;
-    }
-    struct piece *piece = &batch->apart.list[batch->apart.first];
-    size_t offset = buffer_size(&batch->values);
-    buffer_append(&batch->values, piece->bytes);
-    piece->bytes = span_skip(buffer_content(&batch->values), offset);
-}
-
-/* True when a reply that is not encoded yet has a large value, which would be sent from among the batch's: they move when another
- * one comes to them, as it does where an offer is refused. */
-static bool holds_large(const struct batch *batch)
-{
-    for (uint32_t i = batch->encoded; i < batch->executed; i++)
-        if (batch->messages[i].result.value_size >= BATCH_APART_LEAST) return true;
-    return false;
-}
-
-/* The value that is being read in the engine goes to the socket from there, behind the replies before it. A failure is told by
- * the next write. */
-static bool take_offer(struct outlet *outlet, const struct result *result, struct span value)
-{
-    struct connection *connection = CONTAINER_OF(outlet, struct connection, outlet);
-    struct batch *batch = connection->batch;
-    if (connection->descriptor < 0 || !connection->is_writable || batch->apart.size > 0 || holds_large(batch)) {
-        return false;
-    }
-    if (has_due_replies(connection)) {
-        encode_replies(connection);
-    }
-    CHECK(batch->apart.size == 0);
-    if (batch->encoded != batch->executed) {
-        return false;
-    }
-    if (connection->output.data == NULL) {
-        pool_lend_buffer(&connection->set->pool, &connection->output);
-    }
-    if (!session_encode_ahead(&connection->session, batch, result, value, &connection->output)) {
-        return false;
-    }
-    while (output_can_go(connection) && output_write(connection, BYTES_OF_OFFER)) {
-    }
-    keep_rest(batch);
-    return true;
-}
-
 /* One step: first what is due to the client, then what the client asks next. */
 static enum step take_step(struct connection *connection)
 {
     if (connection->is_away) {
         return STEP_WAIT;
     }
-    if (has_due_replies(connection)) {
-        encode_replies(connection);
-    }
+    output_encode_due(connection);
     memory_settle_loan(connection);
     if (output_can_go(connection) && !output_write(connection, BYTES_PER_STEP)) {
         connection->end = "error";

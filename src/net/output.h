@@ -5,6 +5,9 @@
 
 #include "net/connection.h"
 
+/* While this much output is pending, nothing more is executed or encoded. */
+#define OUTPUT_LIMIT ((size_t)256 * 1024)
+
 static inline size_t output_size(const struct connection *connection)
 {
     const struct batch *batch = connection->batch;
@@ -18,5 +21,11 @@ static inline bool output_can_go(const struct connection *connection)
 
 /* Writes what the socket takes of it, `most` bytes at most, where it can go; false when the socket has failed. */
 MUST_USE bool output_write(struct connection *connection, size_t most);
+
+/* Encodes the replies that are due, as far as there is room for them. */
+void output_encode_due(struct connection *connection);
+
+/* Makes the outlet that takes values of the connection's batch while it is executed: it sends several with one call. */
+void output_init_outlet(struct connection *connection);
 
 #endif

@@ -87,12 +87,31 @@ static void execute_message(struct door *door, struct batch *batch, struct messa
     }
 }
 
+static size_t held_of(const struct batch *batch)
+{
+    return batch->outlet != NULL ? batch->outlet->held : 0;
+}
+
+static void settle(struct batch *batch)
+{
+    if (held_of(batch) > 0) {
+        batch->outlet->settle(batch->outlet);
+    }
+}
+
+/* What the outlet holds stays in place until something is stored. */
 static void execute_batch(struct door *door, struct batch *batch)
 {
     do {
-        execute_message(door, batch, &batch->messages[batch->executed]);
+        struct message *message = &batch->messages[batch->executed];
+        if (message->request.op != REQUEST_GET) {
+            settle(batch);
+        }
+        execute_message(door, batch, message);
         batch->executed++;
-    } while (batch->executed < batch->count && buffer_size(&batch->values) < BATCH_REPLY_LIMIT && batch->apart.size == 0);
+    } while (batch->executed < batch->count && buffer_size(&batch->values) + held_of(batch) < BATCH_REPLY_LIMIT
+             && batch->apart.size == held_of(batch));
+    settle(batch);
     batch->lent = batch->values.capacity;
     atomic_fetch_add(&door->shared.lent, batch->lent);
     mailbox_post(batch->home, &batch->mail);

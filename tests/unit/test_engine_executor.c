@@ -193,9 +193,23 @@ void budget_tell(const struct budget *budget, struct counters *counters) { (void
 /* Takes every value. */
 static bool take_value(struct outlet *outlet, const struct result *result, struct span value)
 {
-    (void)outlet, (void)result, (void)value;
+    (void)result;
     log_line("value", SPAN(""));
+    outlet->held += value.size;
     return true;
+}
+
+static void settle(struct outlet *outlet)
+{
+    log_line("settle", SPAN(""));
+    outlet->held = 0;
+}
+
+/* The client takes nothing. */
+static void settle_in_vain(struct outlet *outlet)
+{
+    settle(outlet);
+    pieces_add(&scene.batches[0]->apart, 0, SPAN("what is left"));
 }
 
 static struct identity *make_identity(bool is_open)
@@ -216,7 +230,8 @@ static void put_items(void)
 static int begin(void **state)
 {
     (void)state;
-    scene = (struct scene){.mark = GATE_OPEN, .may_mark = true, .messages_left = 1000, .outlet.offer = take_value};
+    scene = (struct scene){.mark = GATE_OPEN, .may_mark = true, .messages_left = 1000,
+                           .outlet = {.offer = take_value, .settle = settle}};
     api = (struct api){.CreateString = create_string, .FreeString = free_string, .OpenKey = open_key, .CloseKey = close_key,
                        .KeyType = key_type, .GetContextFlags = context_flags};
     world_init(&scene.world);
@@ -345,7 +360,7 @@ static void test_a_value_leaves_at_once_when_nothing_waits_for_the_flush(void **
     scene.batches[0]->outlet = &scene.outlet;
     submit(0);
     take_turn();
-    assert_true(is_logged("value\n"));
+    assert_true(is_logged("value\nsettle\n"));
 }
 
 /* It is a write itself, though it has changed nothing yet when its value is found. */
@@ -497,7 +512,72 @@ static void test_keys_are_open_until_those_behind_them_have_their_turn(void **st
         submit(i);
     }
     take_turn();
-    assert_true(is_logged("open a\nopen b\nopen c\nvalue\nclose a\nvalue\nclose b\nvalue\nclose c\n"));
+    assert_true(is_logged("open a\nopen b\nopen c\nvalue\nclose a\nvalue\nsettle\nclose b\nvalue\nsettle\nclose c\n"));
+}
+
+/* ---- Values that are sent from where they lie ---- */
+
+static void submit_with_outlet(size_t number)
+{
+    scene.batches[number]->outlet = &scene.outlet;
+    submit(number);
+}
+
+/* Nothing but reads of keys that were opened along with theirs comes between their reading and their leaving. */
+static void test_values_leave_before_any_other_key_is_opened(void **state)
+{
+    (void)state;
+    ask(0, REQUEST_GET, "a");
+    ask(0, REQUEST_GET, "b");
+    ask(0, REQUEST_GET, "a"); /* may find it expired, and remove it */
+    ask(0, REQUEST_GET, "c");
+    submit_with_outlet(0);
+    take_turn();
+    assert_true(is_logged("open a\nopen b\nvalue\nclose a\nvalue\nsettle\nclose b\n"
+                          "open a\nopen c\nvalue\nsettle\nclose a\nclose c\n")); /* that is enough for once */
+}
+
+static void test_values_leave_before_anything_changes(void **state)
+{
+    (void)state;
+    ask(0, REQUEST_GET, "a");
+    ask(0, REQUEST_SET, "a");
+    ask(0, REQUEST_GET, "b");
+    ask(0, REQUEST_FLUSH_ALL, "");
+    submit_with_outlet(0);
+    take_turn();
+    assert_true(is_logged("open a\nvalue\nsettle\nclose a\nopen b\nvalue\nsettle\nclose b\n"));
+}
+
+static void test_values_leave_before_the_turn_is_over(void **state)
+{
+    (void)state;
+    ask(0, REQUEST_GET, "a");
+    ask(0, REQUEST_GET, "b");
+    submit_with_outlet(0);
+    scene.messages_left = 1;
+    take_turn();
+    assert_true(is_logged("open a\nopen b\nvalue\nsettle\nclose a\nclose b\n"));
+    assert_true(have_come_home(""));
+}
+
+/* It can take no more: nothing is read for it until what is left has gone, even where the turn is over just then. */
+static void test_who_does_not_take_its_values_gets_its_batch_back(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b", "a", "c"};
+    scene.outlet.settle = settle_in_vain;
+    for (size_t i = 0; i < 4; i++) ask(0, REQUEST_GET, names[i]);
+    submit_with_outlet(0);
+    take_turn();
+    assert_true(have_come_home("0"));
+    assert_int_equal(scene.batches[0]->executed, 2);
+    pieces_init(&scene.batches[0]->apart);
+    submit(0);
+    scene.messages_left = 1;
+    take_turn();
+    assert_true(have_come_home("0"));
+    assert_int_equal(scene.batches[0]->executed, 3);
 }
 
 static void test_keys_are_closed_when_the_turn_ends_before_theirs(void **state)
@@ -574,6 +654,10 @@ int main(void)
         TEST(test_one_costly_request_in_a_turn),
         TEST(test_nothing_is_executed_while_workers_have_too_much),
         TEST(test_keys_are_open_until_those_behind_them_have_their_turn),
+        TEST(test_values_leave_before_any_other_key_is_opened),
+        TEST(test_values_leave_before_anything_changes),
+        TEST(test_values_leave_before_the_turn_is_over),
+        TEST(test_who_does_not_take_its_values_gets_its_batch_back),
         TEST(test_keys_are_closed_when_the_turn_ends_before_theirs),
         TEST(test_no_key_is_opened_for_a_write_before_writes_are_known_to_be_taken),
         TEST(test_no_key_is_opened_for_who_may_not_do_everything),

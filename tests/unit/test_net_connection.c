@@ -113,14 +113,14 @@ static void test_slow_reader_is_throttled(void **state)
     buffer_deinit(&request);
 }
 
-#define SMALL_VALUE_SIZE 10000
+#define SMALL_VALUE_SIZE 4000
 
 /* One that is copied to be sent. */
 static void set_small_value(struct door *door, int client)
 {
     struct buffer request;
     buffer_init(&request);
-    buffer_append(&request, SPAN("set k 0 0 10000\r\n"));
+    buffer_append(&request, SPAN("set k 0 0 4000\r\n"));
     say_often(&request, SPAN("v"), SMALL_VALUE_SIZE);
     buffer_append(&request, SPAN("\r\n"));
     ask(door, client, buffer_content(&request), SPAN("STORED\r\n"));
@@ -130,7 +130,7 @@ static void set_small_value(struct door *door, int client)
 static void test_slow_reader_of_small_values_is_throttled(void **state)
 {
     struct door *door = *state;
-    enum { GETS = 2000 };
+    enum { GETS = 5000 };
     struct buffer request;
     buffer_init(&request);
     int client = door_connect(door, SMALL_BUFFER), other = door_connect(door, 0);
@@ -284,7 +284,7 @@ static bool is_stuck(struct door *door, int other, uint64_t *bytes)
 /* Asks one by one until the socket is full, but far less than the limit is pending; returns how many bytes are to come. */
 static uint64_t fill_socket(struct door *door, int client)
 {
-    const uint64_t reply_size = sizeof("VALUE k 0 10000\r\n\r\nEND\r\n") - 1 + SMALL_VALUE_SIZE;
+    const uint64_t reply_size = sizeof("VALUE k 0 4000\r\n\r\nEND\r\n") - 1 + SMALL_VALUE_SIZE;
     uint64_t written = door_count(door, COUNTER_BYTES_WRITTEN), expected = 0;
     int other = door_connect(door, 0);
     do {
