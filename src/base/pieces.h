@@ -7,7 +7,7 @@
 
 #include "base/buffer.h"
 
-#define PIECES_MAX 20
+#define PIECES_MAX 64
 /* A stream with that many pieces has so many parts. */
 #define PIECES_PARTS_MAX (2 * PIECES_MAX + 1)
 

@@ -18,8 +18,9 @@
 #define BATCH_CAPACITY 128
 /* Bytes of values after which a batch is given back before its end; the last value may go beyond. */
 #define BATCH_REPLY_LIMIT (256 * 1024)
-/* Values from this size on need not be copied once more to be sent: below, a copy costs less than another part. */
-#define BATCH_APART_LEAST (16 * 1024)
+/* Values from this size on need not be copied once more to be sent: a copy would cost more than another part. Near caches keep
+ * smaller ones (cache/near_cache.h), from among the batch's values. */
+#define BATCH_APART_LEAST (4 * 1024 + 1)
 /* Batches that do not hold more are not counted among the lent. */
 #define BATCH_LENT_LEAST (64 * 1024)
 

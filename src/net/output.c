@@ -8,6 +8,8 @@
 /* A value of a mebibyte that is sent from where the engine keeps it goes at once: in four parts that costs half as much again. */
 #define BYTES_OF_OFFER ((size_t)1024 * 1024)
 
+_Static_assert(BATCH_APART_LEAST > NEAR_VALUE_MAX, "what goes apart cannot be kept");
+
 static void count_written(struct connection *connection, size_t size)
 {
     if (connection->batch != NULL) {
@@ -127,8 +129,7 @@ static void settle_offers(struct outlet *outlet)
     outlet->held = 0;
 }
 
-/* Values that the near cache keeps it has from among the batch's. */
 void output_init_outlet(struct connection *connection)
 {
-    connection->outlet = (struct outlet){.least = NEAR_VALUE_MAX + 1, .offer = take_offer, .settle = settle_offers};
+    connection->outlet = (struct outlet){.least = BATCH_APART_LEAST, .offer = take_offer, .settle = settle_offers};
 }

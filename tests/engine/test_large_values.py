@@ -14,8 +14,8 @@ MIB = 1 << 20
 VALUE = random.Random(1).randbytes(1_000_000)
 # A turn moves 1 MiB and the last value of it, here and there: of what is executed, and of what is read and written.
 TURN_MOST = 4 * MIB
-# Around the size from which on values are sent from where they lie.
-SIZES = (0, 1, 16383, 16384, 16385, 65536, 300000, len(VALUE))
+# Around the size from which on values are sent from where they lie, and that of a TLS record.
+SIZES = (0, 1, 4096, 4097, 16383, 16384, 16385, 65536, 300000, len(VALUE))
 IO_THREADS = pytest.mark.parametrize("io_threads", [0, 2])
 
 

@@ -10,9 +10,9 @@ MIB = 1 << 20
 FILLING = random.Random(0).randbytes(4 * MIB)
 HEADING = re.compile(rb"\{([^ ]+) (\d+) (-?\d+) (\d+)\}")
 JOINED, UNTOLD = -1, -2  # in the place of flags: a part that was joined to others; one whose value's flags are not known
-# Sizes at which something changes: the near cache's largest item, the least that is sent from where it lies and a TLS record, a
+# Sizes at which something changes: the near cache's largest item and the least that is sent from where it lies, a TLS record, a
 # batch's value memory that is kept and that counts as lent, a connection's share of a turn, a batch's replies and a step, an offer.
-THRESHOLDS = (0, 64, 4096, 16384, 16384, 32768, 65536, 131072, 262144, 262144, 524288, MIB)
+THRESHOLDS = (0, 64, 4096, 4096, 16384, 32768, 65536, 131072, 262144, 262144, 524288, MIB)
 
 
 class Torn(AssertionError):

@@ -1,8 +1,6 @@
 /* Values that are sent from where they lie: with how many calls, and what becomes of those that the client does not take. */
 #include "fake/door.h"
 
-#include "cache/near_cache.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -89,11 +87,11 @@ static void test_values_that_are_read_together_leave_together(void **state)
     struct buffer expected;
     buffer_init(&expected);
     int client = door_connect(door, 0);
-    put(door, client, 'a', 'A', NEAR_VALUE_MAX + 1);
-    put(door, client, 'b', 'B', NEAR_VALUE_MAX + 2);
+    put(door, client, 'a', 'A', BATCH_APART_LEAST);
+    put(door, client, 'b', 'B', BATCH_APART_LEAST + 1);
     put(door, client, 'c', 'C', 1);
     for (const char *key = "abcab"; *key; key++) {
-        append_hit(&expected, *key, (char)(*key - 'a' + 'A'), *key == 'c' ? 1 : NEAR_VALUE_MAX + (size_t)(*key - 'a') + 1);
+        append_hit(&expected, *key, (char)(*key - 'a' + 'A'), *key == 'c' ? 1 : BATCH_APART_LEAST + (size_t)(*key - 'a'));
     }
     buffer_append(&expected, SPAN("END\r\n"));
     sends = 0;

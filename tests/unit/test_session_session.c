@@ -305,7 +305,7 @@ static void assert_stream(const struct talk *talk, struct span expected)
 
 static void say_large_hit(struct buffer *buffer)
 {
-    buffer_append(buffer, SPAN("VALUE large 0 16384\r\n"));
+    buffer_append(buffer, SPAN("VALUE large 0 4097\r\n"));
     buffer_append(buffer, span_of(large_value, sizeof large_value));
     buffer_append(buffer, SPAN("\r\n"));
 }
