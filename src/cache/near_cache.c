@@ -20,11 +20,6 @@
 /* An entry that has answered as often in its life was worth its copy, and is renewed at once. Fewer, and it has cost more than
  * it saved: its key begins again as one that is seen for the first time. */
 #define HITS_WORTH 4
-/* Entries that give way are judged so many at a time. Where more than half were not worth their copy, because far more is read than
- * there is room for, only one read in two is noted or kept, then one in four and so on, down to one in 2^RARITY_MOST: entries stay
- * for longer, as many reads are answered as before, and little is copied in vain. */
-#define ADMISSION_WINDOW 1024
-#define RARITY_MOST 6
 /* How much of an entry is fetched ahead. */
 #define FETCHED_MAX 256
 /* Reads that come alone are judged so many at a time; the first so many of a trial only fill the cache. */
@@ -57,14 +52,6 @@ struct trial {
     uint32_t answered;
 };
 
-/* How many of the reads that are not answered are kept: one in 2^rarity. */
-struct admission {
-    unsigned rarity;
-    uint32_t draws;
-    uint32_t evicted;
-    uint32_t worthless; /* of those */
-};
-
 struct near_cache {
     const struct version_clock *versions;
     struct counters *counters;
@@ -77,7 +64,6 @@ struct near_cache {
     struct entry_log log;
     bool has_been_full; /* since it has this size */
     struct trial trial;
-    struct admission admission;
     unsigned seen_count;
     uint64_t seen[SEEN_BITS / 64];
 };
@@ -151,23 +137,6 @@ static void drop_slot(struct near_cache *cache, struct bucket *bucket, size_t sl
     bucket->tags[slot] = 0;
 }
 
-static void judge_admission(struct admission *admission, uint32_t hits)
-{
-    admission->worthless += hits < HITS_WORTH;
-    if (++admission->evicted < ADMISSION_WINDOW) return;
-    if (admission->worthless > ADMISSION_WINDOW / 2)
-        admission->rarity += admission->rarity < RARITY_MOST;
-    else if (admission->worthless < ADMISSION_WINDOW / 8)
-        admission->rarity -= admission->rarity > 0;
-    admission->evicted = admission->worthless = 0;
-}
-
-/* Spread evenly, and in no step with whatever clients do in turn. */
-static bool is_admitted(struct admission *admission)
-{
-    return admission->rarity == 0 || (++admission->draws * UINT32_C(0x9E3779B1)) >> (32 - admission->rarity) == 0;
-}
-
 /* The oldest entry of the log gives way, if it has not been replaced already. */
 static void evict_oldest(struct near_cache *cache)
 {
@@ -178,7 +147,6 @@ static void evict_oldest(struct near_cache *cache)
     if (slot < BUCKET_SLOTS && bucket->places[slot] == place_of(cache, entry)) {
         drop_slot(cache, bucket, slot);
         counter_add(cache->counters, COUNTER_CACHE_EVICTIONS, 1);
-        judge_admission(&cache->admission, entry->hits);
     }
     log->tail += size_of_entry(entry);
     if (!log->has_come_around || log->tail < log->lap_end) return;
@@ -245,7 +213,6 @@ static void release(struct near_cache *cache)
     cache->buckets = NULL;
     cache->log = (struct entry_log){0};
     cache->has_been_full = false;
-    cache->admission = (struct admission){0};
 }
 
 /* Powers of two make the bucket of a hash a matter of a mask. */
@@ -373,7 +340,6 @@ bool near_cache_wants(struct near_cache *cache, const struct near_entry *entry, 
         size_t slot = find_slot(bucket, tag_of(hash));
         if (slot < BUCKET_SLOTS) drop_slot(cache, bucket, slot); /* it is gone already where the key was asked for twice */
     }
-    if (!is_admitted(&cache->admission)) return false;
     uint64_t bit = (hash >> 20) % SEEN_BITS;
     uint64_t *bits = &cache->seen[bit / 64];
     if (*bits >> bit % 64 & 1) return true;

@@ -400,66 +400,6 @@ static void test_looking_up_lone_reads_is_tried_again(void **state)
     }
 }
 
-/* ---- Far more is read than there is room for ---- */
-
-#define CROWD 8000 /* a quarter of it fits */
-
-struct load {
-    uint64_t reads;
-    uint64_t answered;
-    uint64_t stored;
-};
-
-/* As a worker reads: what is not answered comes from the engine, and is kept where that is wanted. */
-static bool read_as_worker(struct bench *bench, struct load *load, uint32_t key)
-{
-    struct span name = span_of((const char *)&key, sizeof key);
-    load->reads++;
-    if (find(bench, name)) {
-        load->answered++;
-        return true;
-    }
-    if (!near_cache_wants(bench->cache, near_cache_locate(bench->cache, hash_key(name)), hash_key(name))) return false;
-    store_until(bench, name, SPAN("a value of which a quarter fits, with sixty-odd bytes of it"), EXPIRY_NEVER);
-    load->stored++;
-    return false;
-}
-
-static struct load read_evenly(struct bench *bench, uint64_t *random, uint32_t reads)
-{
-    struct load load = {0};
-    while (load.reads < reads) {
-        *random ^= *random << 13, *random ^= *random >> 7, *random ^= *random << 17;
-        (void)read_as_worker(bench, &load, (uint32_t)((*random >> 20) % CROWD));
-    }
-    return load;
-}
-
-static void test_a_crowd_is_seldom_copied(void **state)
-{
-    struct bench *bench = *state;
-    uint64_t random = 88172645463325252u;
-    struct load before = read_evenly(bench, &random, 20000);
-    (void)read_evenly(bench, &random, 400000);
-    struct load after = read_evenly(bench, &random, 200000);
-    assert_true(after.stored * 4 < after.answered);          /* they are worth what they cost, … */
-    assert_true(before.stored > before.answered);            /* … which they were not at first, … */
-    assert_true(after.answered > before.answered * 9);       /* … and about as many of ten times the reads are answered. */
-}
-
-/* What becomes hot behind a crowd is soon kept. */
-static void test_hot_items_come_in_behind_a_crowd(void **state)
-{
-    struct bench *bench = *state;
-    uint64_t random = 88172645463325252u;
-    (void)read_evenly(bench, &random, 400000);
-    struct load load = {0};
-    for (uint32_t i = 0; i < 400 * 100; i++) (void)read_as_worker(bench, &load, CROWD + i % 100);
-    struct load last = {0};
-    for (uint32_t i = 0; i < 100; i++) (void)read_as_worker(bench, &last, CROWD + i);
-    assert_in_range(last.answered, 95, 100);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,8 +419,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_size_can_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_oldest_gives_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_index_gives_way, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_crowd_is_seldom_copied, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hot_items_come_in_behind_a_crowd, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_looking_up_lone_reads_pays_where_half_are_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_looking_up_lone_reads_is_tried_again, set_up, tear_down),
     };
