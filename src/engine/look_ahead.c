@@ -34,6 +34,13 @@ static bool may_look_at(const struct executor *executor, const struct request *r
     return opens_once(request) && (request->op == REQUEST_GET || gate_is_known_open(&executor->gate));
 }
 
+/* The module's own keys, and those that it asks the engine about (gate.c, cluster.c), which clients can have, too: the engine may
+ * find one expired meanwhile, and remove it. */
+static bool is_used_besides(struct span name)
+{
+    return span_starts_with(name, COMMAND_OWN_PREFIX);
+}
+
 /* False: nothing behind this request is to be opened before it has been executed. */
 static bool look_at(struct executor *executor, const struct batch *batch, uint32_t index)
 {
@@ -45,7 +52,7 @@ static bool look_at(struct executor *executor, const struct batch *batch, uint32
     uint64_t known = batch->has_sightings ? batch->sightings[index].hash : 0;
     uint64_t hash = known != 0 ? known : hash_key(name);
     struct read_ahead *ahead = &executor->keyspace->ahead;
-    if (command_reserves(name) || !read_ahead_add(ahead, name, hash, use_of(request), request)) return false;
+    if (is_used_besides(name) || !read_ahead_add(ahead, name, hash, use_of(request), request)) return false;
     if (request->op != REQUEST_GET) version_prefetch(executor->command->versions, hash);
     return true;
 }

@@ -537,6 +537,19 @@ static void test_values_leave_before_any_other_key_is_opened(void **state)
                           "open a\nopen c\nvalue\nsettle\nclose a\nclose c\n")); /* that is enough for once */
 }
 
+/* The gate asks the engine about this key when the next read comes to a mark, and the engine may find it expired. */
+static void test_values_of_keys_that_the_engine_is_asked_about_leave_at_once(void **state)
+{
+    (void)state;
+    static char large[LARGE_SIZE];
+    fake_resp_set(&scene.world.fake, 0, SPAN("diglot:probe"), span_of(large, sizeof large), KEYSPACE_NO_EXPIRY);
+    ask(0, REQUEST_GET, "diglot:probe");
+    ask(0, REQUEST_GET, "a");
+    submit_with_outlet(0);
+    take_turn();
+    assert_true(is_logged("value\nsettle\nvalue\nsettle\n"));
+}
+
 static void test_values_leave_before_anything_changes(void **state)
 {
     (void)state;
@@ -655,6 +668,7 @@ int main(void)
         TEST(test_nothing_is_executed_while_workers_have_too_much),
         TEST(test_keys_are_open_until_those_behind_them_have_their_turn),
         TEST(test_values_leave_before_any_other_key_is_opened),
+        TEST(test_values_of_keys_that_the_engine_is_asked_about_leave_at_once),
         TEST(test_values_leave_before_anything_changes),
         TEST(test_values_leave_before_the_turn_is_over),
         TEST(test_who_does_not_take_its_values_gets_its_batch_back),
