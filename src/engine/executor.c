@@ -216,7 +216,8 @@ static void settle_outlet(const struct batch *batch)
 /* Values that the outlet holds stay in place as long as it is keys of the same window (engine/read_ahead.h) that are read. */
 static void make_way(const struct executor *executor, const struct batch *batch, const struct message *next)
 {
-    if (!read_ahead_has(&executor->keyspace->ahead, &next->request)) settle_outlet(batch);
+    bool reads = next->request.op == REQUEST_GET;
+    if (!reads || !read_ahead_has(&executor->keyspace->ahead, &next->request)) settle_outlet(batch);
 }
 
 /* True when values wait that the client did not take: they must leave before anything else is executed. */

@@ -562,6 +562,19 @@ static void test_values_leave_before_anything_changes(void **state)
     assert_true(is_logged("open a\nvalue\nsettle\nclose a\nopen b\nvalue\nsettle\nclose b\n"));
 }
 
+/* Be it another key of the same window. */
+static void test_values_leave_before_anything_else_changes(void **state)
+{
+    (void)state;
+    scene.is_known_open = true;
+    ask(0, REQUEST_GET, "a");
+    ask(0, REQUEST_SET, "b");
+    ask(0, REQUEST_GET, "c");
+    submit_with_outlet(0);
+    take_turn();
+    assert_true(is_logged("open a\nopen b\nopen c\nvalue\nsettle\nclose a\nclose b\nvalue\nsettle\nclose c\n"));
+}
+
 static void test_values_leave_before_the_turn_is_over(void **state)
 {
     (void)state;
@@ -670,6 +683,7 @@ int main(void)
         TEST(test_values_leave_before_any_other_key_is_opened),
         TEST(test_values_of_keys_that_the_engine_is_asked_about_leave_at_once),
         TEST(test_values_leave_before_anything_changes),
+        TEST(test_values_leave_before_anything_else_changes),
         TEST(test_values_leave_before_the_turn_is_over),
         TEST(test_who_does_not_take_its_values_gets_its_batch_back),
         TEST(test_keys_are_closed_when_the_turn_ends_before_theirs),
