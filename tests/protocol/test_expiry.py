@@ -127,11 +127,15 @@ def expiry_seconds(server, key):
 
 
 @pytest.mark.diglot_only
-@pytest.mark.parametrize("exptime", [10, 1000, MONTH])
+@pytest.mark.parametrize("exptime", [1, 1000, MONTH])
 def test_a_relative_time_is_the_engines_ttl(server, client, exptime):
-    before = int(time.time())
-    client.set("key", b"value", exptime=exptime)
-    assert before + exptime <= expiry_seconds(server, "key") <= int(time.time()) + exptime + 1
+    def is_as_it_was_given():
+        before = int(time.time())
+        client.set("key", b"value", exptime=exptime)
+        expiry = expiry_seconds(server, "key")
+        assert expiry == -2 or before + exptime <= expiry <= int(time.time()) + exptime + 1
+        return expiry != -2  # it may have expired before it was looked at
+    wait_until(is_as_it_was_given, "the item to be there when it is looked at")
 
 
 @pytest.mark.diglot_only
